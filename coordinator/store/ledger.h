@@ -1,0 +1,101 @@
+// The ledger: the one door through which jobs, shards, leases and outcomes change.
+//
+// Each verb is queued, decided by the pure functions of coordinator/core, written together with its
+// neighbours in one store transaction (group commit), and answered once that transaction is durable. So an
+// answer means: it holds, whatever dies next. Callbacks run on the ledger's own thread, must not block, and
+// may call verbs.
+//
+// Thread-safe. Times are the ledger's own, read from its clock once per batch; callers pass durations.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/clock.h"
+#include "coordinator/core/types.h"
+#include "coordinator/store/store.h"
+
+namespace imgfleet::store {
+
+template <typename T>
+using Callback = std::function<void(T)>;
+
+class Ledger {
+ public:
+  struct Options {
+    absl::Duration lease_period = absl::Seconds(15);
+    // From a worker's stream breaking to its leases being free: time to reconnect and keep them.
+    absl::Duration disconnect_grace = absl::Seconds(2);
+  };
+
+  Ledger(std::unique_ptr<Store> store, const Clock& clock, Options options);
+  ~Ledger();  // Finishes what is queued, then stops. No verb may be called any more.
+
+  // --- Jobs
+  // --------------------------------------------------------------------------------------------------------
+
+  // Creates a job in state kReading.
+  void CreateJob(core::NewJob job, Callback<absl::StatusOr<core::Job>> done);
+  // Appends the next shard of a job that is being read. Indices must continue where the last shard ended.
+  void AppendShard(std::string job_id, core::NewShard shard, Callback<absl::Status> done);
+  // The list is read to its end (OK) or broke off (any other status, which becomes Job.failure).
+  void FinishReading(std::string job_id, absl::Status how, Callback<absl::StatusOr<core::Job>> done);
+  void CancelJob(std::string job_id, Callback<absl::StatusOr<core::Job>> done);
+
+  // --- Leases
+  // ------------------------------------------------------------------------------------------------------
+  // `holder` is the worker_id of a Hello.
+
+  // Leases READY shards to `holder`, at most `max_items` and `max_bytes` in sum (one shard is always given if
+  // max_items > 0 and nothing else fits). Empty where there is nothing to do.
+  void Acquire(std::string holder, uint64_t max_items, uint64_t max_bytes,
+               Callback<absl::StatusOr<std::vector<core::LeasedShard>>> done);
+  // Renews each; the answer holds those that are void. A lapsed lease whose shard nobody else got since is
+  // taken up again.
+  void Renew(std::string holder, std::vector<core::LeaseRef> held,
+             Callback<absl::StatusOr<std::vector<core::LeaseRef>>> void_leases);
+  void CommitChunk(core::Chunk chunk, Callback<core::CommitAnswer> done);
+  // Frees what is left of the lease; nothing counts as lost.
+  void HandBack(core::LeaseRef lease, absl::Duration not_before, Callback<core::CommitAnswer> done);
+  // The worker's stream ended: what it holds lapses after disconnect_grace unless renewed.
+  void Disconnected(std::string holder);
+
+  // --- Reading, with connections of their own: never waits for writers
+  // -----------------------------------------------
+
+  absl::StatusOr<core::Job> GetJob(std::string_view job_id);
+  // Newest first; `before` is the id of the last job of the page before, or empty.
+  absl::StatusOr<std::vector<core::Job>> ListJobs(std::string_view before, uint32_t limit);
+  // Committed chunks after `after_commit_seq`, at most `max_bytes` of payload (at least one chunk if there is
+  // one).
+  absl::StatusOr<std::vector<core::StoredChunk>> ReadByCommit(std::string_view job_id,
+                                                              uint64_t after_commit_seq, uint64_t max_bytes);
+  // The shard that holds `index`, with all its chunks so far; nullopt beyond the last shard known.
+  absl::StatusOr<std::optional<core::ShardResults>> ReadShardAt(std::string_view job_id, uint64_t index);
+
+  // --- Being told
+  // ----------------------------------------------------------------------------------------------------
+
+  // What a committed batch changed. Called on the ledger's thread after each batch that changed anything.
+  struct Changes {
+    std::vector<std::string> jobs;  // These changed: state, counters, shards or chunks.
+    bool work_available = false;    // A shard became READY.
+  };
+  using Listener = std::function<void(const Changes&)>;
+  // The listener is never called again once the returned handle is destroyed.
+  [[nodiscard]] std::shared_ptr<void> Listen(Listener listener);
+
+ private:
+  class Loop;
+  std::unique_ptr<Loop> loop_;
+};
+
+}  // namespace imgfleet::store

@@ -1,0 +1,46 @@
+// A task brings one item to its outcome: the border between the agent, which knows leases, and the fetch
+// engine, which knows bytes.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proto/imgfleet/v1/image.pb.h"
+#include "proto/imgfleet/v1/jobs.pb.h"
+
+namespace imgfleet::task {
+
+// What all items of one lease share. The agent sets `abandoned` when the lease is void or handed back: items
+// not begun are then dropped, running ones are broken off. Their `done` is still called, and its outcome goes
+// nowhere.
+struct Lease {
+  v1::JobSpec spec;
+  std::atomic<bool> abandoned{false};
+};
+
+struct Item {
+  uint64_t index = 0;
+  std::string id;
+  std::string url;
+  std::shared_ptr<const Lease> lease;
+  // Called exactly once, on an engine thread; must not block. The outcome carries index, id and url.
+  std::function<void(v1::Outcome)> done;
+};
+
+// Thread-safe.
+class Runner {
+ public:
+  virtual ~Runner() = default;
+  // Queues the items; begins them in order as concurrency allows. Bounded by its caller: the agent's credit.
+  virtual void Start(std::vector<Item> items) = 0;
+  // Looks at `abandoned` of all that is queued or running, now.
+  virtual void DropAbandoned() = 0;
+  // Items it can usefully hold (running and queued): the agent's credit.
+  virtual uint32_t capacity() const = 0;
+};
+
+}  // namespace imgfleet::task
