@@ -37,13 +37,13 @@ struct FreeDecompressor {
 
 }  // namespace
 
-uint32_t Crc32c(std::string_view bytes) {
+uint32_t Crc32c(absl::string_view bytes) {
   boost::crc_optimal<32, 0x1EDC6F41, 0xFFFFFFFF, 0xFFFFFFFF, true, true> crc;
   crc.process_bytes(bytes.data(), bytes.size());
   return crc.checksum();
 }
 
-std::string PackBlob(std::string_view raw) {
+std::string PackBlob(absl::string_view raw) {
   thread_local const std::unique_ptr<ZSTD_CCtx, FreeCompressor> context(ZSTD_createCCtx());
   std::string blob(kHeaderBytes + ZSTD_compressBound(raw.size()), '\0');
   const size_t packed = ZSTD_compressCCtx(context.get(), blob.data() + kHeaderBytes,
@@ -54,11 +54,11 @@ std::string PackBlob(std::string_view raw) {
   PutLittle32(static_cast<uint32_t>(raw.size()), blob.data() + 2);
   PutLittle32(Crc32c(raw), blob.data() + 6);
   blob.resize(kHeaderBytes + (compressed ? packed : 0));
-  if (!compressed) blob.append(raw);
+  if (!compressed) absl::StrAppend(&blob, raw);
   return blob;
 }
 
-absl::StatusOr<std::string> UnpackBlob(std::string_view blob) {
+absl::StatusOr<std::string> UnpackBlob(absl::string_view blob) {
   if (blob.size() < kHeaderBytes) {
     return absl::DataLossError(absl::StrCat("blob of ", blob.size(), " bytes is shorter than its header"));
   }
@@ -68,13 +68,13 @@ absl::StatusOr<std::string> UnpackBlob(std::string_view blob) {
                                                  "; this release reads version 1, codecs 0 and 1"));
   }
   const uint32_t raw_size = GetLittle32(blob.data() + 2);
-  const std::string_view body = blob.substr(kHeaderBytes);
+  const absl::string_view body = blob.substr(kHeaderBytes);
   if (raw_size > kMaxBlobRawBytes) {
     return absl::DataLossError(absl::StrCat("blob claims ", raw_size, " raw bytes, more than any has"));
   }
   std::string raw;
   if (blob[1] == kStored) {
-    raw = body;
+    raw = std::string(body);
   } else {
     thread_local const std::unique_ptr<ZSTD_DCtx, FreeDecompressor> context(ZSTD_createDCtx());
     raw.resize(raw_size);

@@ -10,9 +10,9 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace imgfleet {
 
@@ -21,11 +21,11 @@ namespace imgfleet {
 inline constexpr uint32_t kMaxBlobRawBytes = 64u << 20;
 
 // Packs with zstd where that is shorter. `raw` must be no longer than kMaxBlobRawBytes. Thread-safe.
-std::string PackBlob(std::string_view raw);
+std::string PackBlob(absl::string_view raw);
 
 // DATA_LOSS where the blob is damaged, UNIMPLEMENTED for a version or codec of a later release.
-absl::StatusOr<std::string> UnpackBlob(std::string_view blob);
+absl::StatusOr<std::string> UnpackBlob(absl::string_view blob);
 
-uint32_t Crc32c(std::string_view bytes);
+uint32_t Crc32c(absl::string_view bytes);
 
 }  // namespace imgfleet

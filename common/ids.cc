@@ -19,7 +19,7 @@ std::string NewUuid(absl::Time now) {
                          low >> 48, low & 0xFFFF'FFFF'FFFFu);
 }
 
-bool IsUuid(std::string_view text) {
+bool IsUuid(absl::string_view text) {
   if (text.size() != 36) return false;
   for (size_t i = 0; i < text.size(); ++i) {
     const bool dash = i == 8 || i == 13 || i == 18 || i == 23;

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 namespace imgfleet {
@@ -13,6 +13,6 @@ namespace imgfleet {
 std::string NewUuid(absl::Time now);
 
 // Whether `text` is a UUID of any version in canonical form, upper case allowed.
-bool IsUuid(std::string_view text);
+bool IsUuid(absl::string_view text);
 
 }  // namespace imgfleet

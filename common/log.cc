@@ -38,7 +38,7 @@ spdlog::logger& Logger() {
 
 }  // namespace
 
-void Init(std::string_view role, Level level) {
+void Init(absl::string_view role, Level level) {
   Logger().set_pattern(absl::StrFormat("%%Y-%%m-%%dT%%H:%%M:%%S.%%fZ %%-7l %s: %%v", role),
                        spdlog::pattern_time_type::utc);
   Logger().set_level(ToSpdlog(level));
@@ -46,7 +46,7 @@ void Init(std::string_view role, Level level) {
 
 bool Enabled(Level level) { return Logger().should_log(ToSpdlog(level)); }
 
-void Write(Level level, std::string_view message) {
+void Write(Level level, absl::string_view message) {
   // As an argument, so that braces in the message mean nothing.
   Logger().log(ToSpdlog(level), "{}", std::string(message));
 }

@@ -5,20 +5,20 @@
 // Thread-safe. Never pass a secret, a header value of a request, or a URL's user and password.
 #pragma once
 
-#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
 
 namespace imgfleet::log {
 
 enum class Level { kDebug, kInfo, kWarning, kError };
 
 // Called once at the start of main: lines below `level` are dropped, and `role` stands in each line.
-void Init(std::string_view role, Level level);
+void Init(absl::string_view role, Level level);
 
 bool Enabled(Level level);
-void Write(Level level, std::string_view message);
+void Write(Level level, absl::string_view message);
 
 template <typename... Args>
 void Debug(const absl::FormatSpec<Args...>& format, const Args&... args) {

@@ -1,9 +1,8 @@
 // The bridge between absl::Status, which all of imgfleet speaks, and gRPC's and HTTP's words for it.
 #pragma once
 
-#include <string_view>
-
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "grpcpp/support/status.h"
 
 namespace imgfleet {
@@ -17,7 +16,7 @@ absl::Status FromGrpc(const grpc::Status& status);
 int HttpCode(absl::StatusCode code);
 
 // `status` with "context: " put before its message; OK stays OK.
-absl::Status Annotate(const absl::Status& status, std::string_view context);
+absl::Status Annotate(const absl::Status& status, absl::string_view context);
 
 }  // namespace imgfleet
 

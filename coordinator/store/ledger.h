@@ -13,11 +13,11 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/clock.h"
 #include "coordinator/core/types.h"
@@ -71,15 +71,15 @@ class Ledger {
   // --- Reading, with connections of their own: never waits for writers
   // -----------------------------------------------
 
-  absl::StatusOr<core::Job> GetJob(std::string_view job_id);
+  absl::StatusOr<core::Job> GetJob(absl::string_view job_id);
   // Newest first; `before` is the id of the last job of the page before, or empty.
-  absl::StatusOr<std::vector<core::Job>> ListJobs(std::string_view before, uint32_t limit);
+  absl::StatusOr<std::vector<core::Job>> ListJobs(absl::string_view before, uint32_t limit);
   // Committed chunks after `after_commit_seq`, at most `max_bytes` of payload (at least one chunk if there is
   // one).
-  absl::StatusOr<std::vector<core::StoredChunk>> ReadByCommit(std::string_view job_id,
+  absl::StatusOr<std::vector<core::StoredChunk>> ReadByCommit(absl::string_view job_id,
                                                               uint64_t after_commit_seq, uint64_t max_bytes);
   // The shard that holds `index`, with all its chunks so far; nullopt beyond the last shard known.
-  absl::StatusOr<std::optional<core::ShardResults>> ReadShardAt(std::string_view job_id, uint64_t index);
+  absl::StatusOr<std::optional<core::ShardResults>> ReadShardAt(absl::string_view job_id, uint64_t index);
 
   // --- Being told
   // ----------------------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
+
+#include "absl/strings/string_view.h"
 
 namespace imgfleet::image {
 
@@ -33,8 +34,8 @@ enum class Format : uint8_t {
 };
 
 // "jpeg", "image/jpeg", and the name Pillow uses ("JPEG"). Static storage.
-std::string_view FormatName(Format format);
-std::string_view MimeType(Format format);
+absl::string_view FormatName(Format format);
+absl::string_view MimeType(Format format);
 
 enum class ProbeStatus : uint8_t {
   kOk,           // `info` holds the answer.
@@ -73,9 +74,9 @@ struct ProbeResult {
 
 // The bytes of one file known so far: a prefix, and at most one later piece.
 struct Bytes {
-  std::string_view prefix;
+  absl::string_view prefix;
   // Bytes at [piece_offset, piece_offset + piece.size()), for directories at the end of a file.
-  std::string_view piece;
+  absl::string_view piece;
   uint64_t piece_offset = 0;
   // Size of the whole file, where known.
   std::optional<uint64_t> total;
