@@ -1,0 +1,61 @@
+# imgfleet: `make run` shows it, `make test` proves it. Each target installs what it misses (Debian 12, root or sudo).
+
+SHELL := /bin/bash
+# Everything that outlives a build and is no part of the checkout: Bazel's disk cache, grpcurl, kustomize, a Python venv.
+export IMGFLEET_CACHE ?= $(HOME)/.cache/imgfleet
+BAZEL_FLAGS ?= --disk_cache=$(IMGFLEET_CACHE)/bazel
+TARGETS ?= //...
+FUZZ_SECONDS ?= 60
+CXX_FILES = git ls-files -z -- '*.cc' '*.h'
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test format format-check asan ubsan tsan fuzz coverage bench compile-commands clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
+
+run: ## install, build and start a whole fleet on loopback with a list to measure; Ctrl-C stops it
+	@tools/setup.sh build demo
+	@BAZEL_FLAGS='$(BAZEL_FLAGS)' tools/run
+
+build: ## build everything
+	@tools/setup.sh build
+	@bazel build $(BAZEL_FLAGS) $(TARGETS)
+
+test: ## install, build and run every test (TARGETS=//folder/... for some)
+	@tools/setup.sh build demo test
+	@tools/run_tests.py $(BAZEL_FLAGS) $(TARGETS)
+
+format: ## format all C++ files in place
+	@tools/setup.sh build test
+	@$(CXX_FILES) | xargs -0 clang-format-14 -i
+
+format-check: ## name the C++ files that are not formatted (a part of make test)
+	@tools/setup.sh build test
+	@tests/checks/format.py
+
+asan ubsan tsan: ## run every test under AddressSanitizer, UndefinedBehaviorSanitizer or ThreadSanitizer
+	@tools/setup.sh build demo test
+	@tools/run_tests.py $(BAZEL_FLAGS) --config=$@ $(TARGETS)
+
+fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
+	@tools/setup.sh build fuzz
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tools/fuzz.sh $(BAZEL_FLAGS)
+
+coverage: ## line coverage of all tests, as HTML
+	@tools/setup.sh build demo test coverage
+	@tools/coverage.sh $(BAZEL_FLAGS)
+
+bench: ## measure imgfleet beside curl, aiohttp and a bare libcurl loop (BENCH='--rounds 5 --scenario tls1')
+	@tools/setup.sh build demo test
+	@bazel build $(BAZEL_FLAGS) //bench/... //cli:imgfleet //coordinator:imgfleet-coordinator \
+	  //worker:imgfleet-worker //gateway:imgfleet-gateway
+	@bench/run.py $(BENCH)
+
+compile-commands: ## write compile_commands.json for editors and clang-tidy
+	@tools/setup.sh build
+	@tools/compile_commands.py
+
+clean: ## remove what Bazel built, its disk cache included (needed after an upgrade of system libraries)
+	@bazel clean --expunge
+	@rm -rf '$(IMGFLEET_CACHE)/bazel'

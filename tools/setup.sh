@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# Installs what a Debian 12 machine still misses; asks the network for nothing when all is there.
+#
+#   tools/setup.sh PART...     e.g. tools/setup.sh build demo
+#
+# A PART is a section of tools/debian-packages.txt (build, demo, test, fuzz, coverage). The part `test` also brings
+# what Debian does not package, all of it below $IMGFLEET_CACHE (default ~/.cache/imgfleet):
+#   bin/grpcurl, bin/kustomize   built with Debian's Go
+#   venv/                        the Python packages of tools/requirements.txt
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+GRPCURL=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.8.9
+KUSTOMIZE=sigs.k8s.io/kustomize/kustomize/v5@v5.0.3 # the last to build with Go 1.19
+cache=${IMGFLEET_CACHE:-$HOME/.cache/imgfleet}
+
+say() { echo "setup: $*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# The package names of the given sections, one a line.
+packages_of() {
+  awk -v parts=" $* " '/^# [a-z]+$/ {on = index(parts, " " $2 " ")} /^[a-z0-9]/ && on {print $1}' tools/debian-packages.txt
+}
+
+missing_packages() {
+  local wanted installed
+  wanted=$(packages_of "$@" | sort -u)
+  # An unknown name makes dpkg-query fail although it answered for all the others.
+  # shellcheck disable=SC2086
+  installed=$(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' $wanted 2> /dev/null | sed -n 's/^ii *//p' | sort -u || true)
+  comm -23 <(echo "$wanted") <(echo "$installed")
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif [ -t 0 ]; then
+    sudo "$@"
+  else
+    sudo -n "$@"
+  fi
+}
+
+install_packages() {
+  command -v dpkg-query > /dev/null ||
+    fail "this is no Debian system. Install the counterparts of tools/debian-packages.txt by hand, then run bazel directly."
+  local missing
+  missing=$(missing_packages "$@")
+  [ -n "$missing" ] || return 0
+  # shellcheck disable=SC2086
+  set -- $missing
+  say "installing $# Debian packages: $*"
+  if [ "$(id -u)" != 0 ] && ! command -v sudo > /dev/null; then
+    fail "that needs root, and there is no sudo. Run as root: apt-get install $*"
+  fi
+  if [ "$(id -u)" != 0 ] && [ ! -t 0 ] && ! sudo -n true 2> /dev/null; then
+    fail "that needs root, and sudo asks for a password here. Run first: sudo apt-get install $*"
+  fi
+  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0)
+  local had_nginx=yes
+  command -v nginx > /dev/null || [ -x /usr/sbin/nginx ] || had_nginx=
+  as_root "${apt[@]}" update >&2 || fail "apt-get update failed (above). Is there a network?"
+  local plan
+  plan=$("${apt[@]}" --simulate --no-install-recommends install "$@" 2>&1) ||
+    fail "apt cannot install them: $plan"
+  if grep -q '^Remv ' <<< "$plan"; then
+    # Boost 1.81's -dev packages conflict with those of 1.74; taking someone's packages away is not ours to decide.
+    fail "apt would have to remove $(sed -n 's/^Remv \([^ ]*\).*/\1/p' <<< "$plan" | tr '\n' ' ')first. If you can do without, remove them and run again."
+  fi
+  as_root "${apt[@]}" --yes --no-install-recommends install "$@" > /dev/null ||
+    fail "apt-get install failed (above)."
+  # The tests and the demo start an nginx of their own; the one that Debian's package starts on port 80 is not wanted.
+  if [ -z "$had_nginx" ] && [ -d /run/systemd/system ] && [ -x /usr/sbin/nginx ]; then
+    as_root systemctl disable --quiet --now nginx || true
+  fi
+}
+
+# The version is part of a stamp's name, so that a new pin here installs anew.
+install_go_tool() {
+  local module=$1 name=$2
+  local stamp=$cache/bin/.$name-${module##*@}
+  [ -x "$cache/bin/$name" ] && [ -e "$stamp" ] && return 0
+  say "building $module"
+  local work
+  work=$(mktemp -d)
+  # Debian's Go by name: whatever other Go comes first on the PATH, the build is the same everywhere.
+  if ! env -u GOROOT GOBIN="$cache/bin" GOPATH="$work" GOCACHE="$work/build" GOFLAGS=-modcacherw GOTOOLCHAIN=local \
+    CGO_ENABLED=0 /usr/bin/go install "$module" > "$work/log" 2>&1; then
+    cat "$work/log" >&2
+    rm -rf "$work"
+    fail "building $module failed (above). Is there a network, and does a proxy need GOPROXY?"
+  fi
+  rm -rf "$work"
+  touch "$stamp"
+}
+
+install_python_tools() {
+  local stamp=$cache/venv/.requirements
+  cmp -s tools/requirements.txt "$stamp" && return 0
+  say "installing tools/requirements.txt into $cache/venv"
+  # Debian's Python by name: the one that comes first on the PATH may lack venv.
+  /usr/bin/python3 -m venv --clear "$cache/venv"
+  "$cache/venv/bin/pip" install --quiet --disable-pip-version-check --requirement tools/requirements.txt >&2 ||
+    fail "pip failed (above). Is there a network?"
+  cp tools/requirements.txt "$stamp"
+}
+
+[ $# -gt 0 ] || fail "which part? One or more of: build demo test fuzz coverage"
+for part in "$@"; do
+  [ -n "$(packages_of "$part")" ] || fail "tools/debian-packages.txt has no section '# $part'"
+done
+install_packages "$@"
+case " $* " in
+  *' test '*)
+    mkdir -p "$cache/bin"
+    install_go_tool "$GRPCURL" grpcurl
+    install_go_tool "$KUSTOMIZE" kustomize
+    install_python_tools
+    ;;
+esac
