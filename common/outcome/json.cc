@@ -1,0 +1,187 @@
+#include "common/outcome/json.h"
+
+#include <array>
+#include <charconv>
+
+#include "absl/strings/ascii.h"
+#include "common/outcome/reasons.h"
+#include "common/utf8.h"
+
+namespace imgfleet::outcome {
+namespace {
+
+void Append(absl::string_view text, std::string& out) { out.append(text.data(), text.size()); }
+
+void AppendNumber(uint64_t number, std::string& out) {
+  char digits[20];
+  const auto end = std::to_chars(digits, digits + sizeof(digits), number).ptr;
+  out.append(digits, end - digits);
+}
+
+// Members of an object: the comma stands before each but the first, which the caller writes.
+void Number(absl::string_view name, uint64_t number, std::string& out) {
+  Append(name, out);
+  AppendNumber(number, out);
+}
+void Text(absl::string_view name, absl::string_view text, std::string& out) {
+  Append(name, out);
+  AppendJsonString(text, out);
+}
+void Bool(absl::string_view name, bool value, std::string& out) {
+  Append(name, out);
+  Append(value ? "true" : "false", out);
+}
+void NumberOrNull(absl::string_view name, bool known, uint64_t number, std::string& out) {
+  Append(name, out);
+  known ? AppendNumber(number, out) : Append("null", out);
+}
+void BoolOrNull(absl::string_view name, bool known, bool value, std::string& out) {
+  Append(name, out);
+  Append(!known ? "null" : value ? "true" : "false", out);
+}
+void TextIfAny(absl::string_view name, absl::string_view text, std::string& out) {
+  if (!text.empty()) Text(name, text, out);
+}
+
+// 1 for what stands as it is in a JSON string: all of ASCII but control characters, quote and backslash.
+constexpr std::array<bool, 256> kPlain = [] {
+  std::array<bool, 256> plain = {};
+  for (int c = 0x20; c < 0x80; ++c) plain[c] = c != '"' && c != '\\' && c != 0x7F;
+  return plain;
+}();
+
+void AppendEscape(unsigned char c, std::string& out) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  switch (c) {
+    case '"':
+      return Append("\\\"", out);
+    case '\\':
+      return Append("\\\\", out);
+    case '\n':
+      return Append("\\n", out);
+    case '\r':
+      return Append("\\r", out);
+    case '\t':
+      return Append("\\t", out);
+    default:
+      Append("\\u00", out);
+      out += kHex[c >> 4];
+      out += kHex[c & 15];
+  }
+}
+
+// `text` begins with a byte outside ASCII. Appends as many characters as are whole, or one U+FFFD for one bad
+// byte; returns the bytes eaten.
+size_t AppendBeyondAscii(absl::string_view text, std::string& out) {
+  size_t run = 0;
+  while (run < text.size() && static_cast<unsigned char>(text[run]) >= 0x80) ++run;
+  const size_t valid = ValidUtf8Prefix(text.substr(0, run));
+  if (valid == 0) {
+    Append("\xEF\xBF\xBD", out);
+    return 1;
+  }
+  Append(text.substr(0, valid), out);
+  return valid;
+}
+
+void AppendImage(const v1::ImageInfo& image, bool fetched, uint64_t fetched_bytes, std::string& out) {
+  Text(",\"status\":\"ok\",\"format\":", image.format(), out);
+  Number(",\"width\":", image.width(), out);
+  Number(",\"height\":", image.height(), out);
+  Number(",\"display_width\":", image.display_width(), out);
+  Number(",\"display_height\":", image.display_height(), out);
+  Number(",\"orientation\":", image.orientation(), out);
+  Number(",\"size_bytes\":", image.size_bytes(), out);
+  if (fetched) Number(",\"fetched_bytes\":", fetched_bytes, out);
+  Bool(",\"animated\":", image.animated(), out);
+  NumberOrNull(",\"frames\":", image.has_frames(), image.frames(), out);
+  NumberOrNull(",\"bit_depth\":", image.has_bit_depth(), image.bit_depth(), out);
+  NumberOrNull(",\"channels\":", image.has_channels(), image.channels(), out);
+  BoolOrNull(",\"has_alpha\":", image.has_has_alpha(), image.has_alpha(), out);
+  BoolOrNull(",\"progressive\":", image.has_progressive(), image.progressive(), out);
+  Text(",\"mime\":", image.mime(), out);
+  if (image.size_source() != v1::SIZE_SOURCE_UNSPECIFIED) {
+    Text(",\"size_source\":", v1::SizeSource_Name(image.size_source()), out);
+  }
+}
+
+void AppendError(const v1::ItemError& error, bool fetched, uint64_t fetched_bytes, std::string& out) {
+  Text(",\"status\":\"error\",\"error\":{\"reason\":", ReasonName(error.reason()), out);
+  Text(",\"message\":", error.message(), out);
+  Bool(",\"retryable\":", error.retryable(), out);
+  if (error.has_http_status()) Number(",\"http_status\":", error.http_status(), out);
+  if (error.has_line()) Number(",\"line\":", error.line(), out);
+  out += '}';
+  if (fetched) Number(",\"fetched_bytes\":", fetched_bytes, out);
+}
+
+void AppendFetch(const v1::FetchInfo& fetch, uint32_t attempts, std::string& out) {
+  Number(",\"attempts\":", attempts, out);
+  Number(",\"http_status\":", fetch.http_status(), out);
+  TextIfAny(",\"final_url\":", fetch.final_url(), out);
+  TextIfAny(",\"content_type\":", fetch.content_type(), out);
+  TextIfAny(",\"etag\":", fetch.etag(), out);
+  TextIfAny(",\"last_modified\":", fetch.last_modified(), out);
+  Number(",\"timings_us\":{\"dns\":", fetch.dns_us(), out);
+  Number(",\"connect\":", fetch.connect_us(), out);
+  Number(",\"tls\":", fetch.tls_us(), out);
+  Number(",\"first_byte\":", fetch.first_byte_us(), out);
+  Number(",\"total\":", fetch.total_us(), out);
+  out += '}';
+}
+
+}  // namespace
+
+void AppendJsonString(absl::string_view text, std::string& out) {
+  out += '"';
+  while (!text.empty()) {
+    size_t plain = 0;
+    while (plain < text.size() && kPlain[static_cast<unsigned char>(text[plain])]) ++plain;
+    Append(text.substr(0, plain), out);
+    text.remove_prefix(plain);
+    if (text.empty()) break;
+    const auto c = static_cast<unsigned char>(text.front());
+    if (c < 0x80) AppendEscape(c, out);
+    text.remove_prefix(c < 0x80 ? 1 : AppendBeyondAscii(text, out));
+  }
+  out += '"';
+}
+
+void AppendOutcomeJson(const v1::Outcome& outcome, std::string& out) {
+  const bool fetched = outcome.has_fetch();
+  const uint64_t fetched_bytes = outcome.fetch().fetched_bytes();
+  Number("{\"index\":", outcome.index(), out);
+  Text(",\"id\":", outcome.id(), out);
+  Text(",\"url\":", outcome.url(), out);
+  if (outcome.has_image()) {
+    AppendImage(outcome.image(), fetched, fetched_bytes, out);
+  } else {
+    AppendError(outcome.error(), fetched, fetched_bytes, out);
+  }
+  if (fetched) AppendFetch(outcome.fetch(), outcome.attempts(), out);
+  out += '}';
+}
+
+void AppendV1Entry(const v1::Outcome& outcome, std::string& out) {
+  AppendJsonString(outcome.id(), out);
+  Text(": {\"url\": ", outcome.url(), out);
+  if (outcome.has_image()) {
+    const v1::ImageInfo& image = outcome.image();
+    Number(", \"image_info\": {\"image_size\": ", image.size_bytes(), out);
+    Number(", \"image_dimension\": [", image.width(), out);
+    Number(", ", image.height(), out);
+    Text("], \"image_format\": ", PillowName(image.format()), out);
+    out += "}}";
+  } else {
+    Text(", \"image_info\": \"\", \"error\": ", V1Text(outcome.error().reason()), out);
+    Text(", \"reason\": ", ReasonName(outcome.error().reason()), out);
+    out += '}';
+  }
+}
+
+std::string PillowName(absl::string_view format) {
+  if (format == "heic") return "HEIF";
+  return absl::AsciiStrToUpper(format);
+}
+
+}  // namespace imgfleet::outcome

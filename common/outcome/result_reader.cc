@@ -1,0 +1,57 @@
+#include "common/outcome/result_reader.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/outcome/codec.h"
+#include "common/status.h"
+
+namespace imgfleet::outcome {
+
+absl::Status ResultReader::Take(const v1::Outcomes& message,
+                                absl::FunctionRef<void(const v1::Outcome&)> sink) {
+  v1::OutcomeChunk chunk;
+  if (!message.packed().empty()) {
+    ASSIGN_OR_RETURN(chunk, UnpackOutcomes(message.packed()));
+  }
+  for (const v1::Outcome& outcome : message.outcomes()) *chunk.add_outcomes() = outcome;
+  for (v1::Outcome& outcome : *chunk.mutable_outcomes()) {
+    RETURN_IF_ERROR(TakeOne(outcome, message.next_index(), sink));
+  }
+  if (message.shard_complete() && next_index_ < message.next_index()) {
+    return absl::DataLossError(absl::StrCat("results: no outcome for index ", next_index_,
+                                            " in a complete shard that ends before index ",
+                                            message.next_index()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ResultReader::TakeOne(v1::Outcome& outcome, uint64_t shard_end,
+                                   absl::FunctionRef<void(const v1::Outcome&)> sink) {
+  const uint64_t index = outcome.index();
+  if (index < from_index_) return absl::OkStatus();
+  if (index >= shard_end) {
+    return absl::DataLossError(
+        absl::StrCat("results: index ", index, " in a shard that ends before index ", shard_end));
+  }
+  if (index == next_index_) {
+    sink(outcome);
+    ++next_index_;
+    HandOnWaiting(sink);
+    return absl::OkStatus();
+  }
+  if (index < next_index_ || !waiting_.try_emplace(index, std::move(outcome)).second) {
+    return absl::DataLossError(absl::StrCat("results: two outcomes for index ", index));
+  }
+  return absl::OkStatus();
+}
+
+void ResultReader::HandOnWaiting(absl::FunctionRef<void(const v1::Outcome&)> sink) {
+  for (auto found = waiting_.find(next_index_); found != waiting_.end(); found = waiting_.find(next_index_)) {
+    sink(found->second);
+    waiting_.erase(found);
+    ++next_index_;
+  }
+}
+
+}  // namespace imgfleet::outcome
