@@ -5,7 +5,16 @@
 // answer means: it holds, whatever dies next. Callbacks run on the ledger's own thread, must not block, and
 // may call verbs.
 //
-// Thread-safe. Times are the ledger's own, read from its clock once per batch; callers pass durations.
+// A store that fails (disk full, server away) is no end: the verbs of that batch are tried one by one, those
+// that cannot be stored are answered with an error or kRetry and have changed nothing, and the ledger goes
+// on.
+//
+// Opening an exclusive store (SQLite) that another coordinator left: every lease lapses after
+// disconnect_grace unless its holder renews it, nothing counts as lost, and uploads that were still being
+// read become FAILED with their outcomes kept. Jobs whose list can be opened again stay READING for the
+// service to take up: see JobsBeingRead.
+//
+// Thread-safe. Times are the ledger's own, read once per batch; callers pass durations.
 #pragma once
 
 #include <cstdint>
@@ -68,12 +77,20 @@ class Ledger {
   // The worker's stream ended: what it holds lapses after disconnect_grace unless renewed.
   void Disconnected(std::string holder);
 
+  // Looks at the clock now. The ledger does so by itself when a lease or a delay runs out; a test that moves
+  // a FakeClock calls this instead of waiting. `done` comes after everything asked before, and what fell due,
+  // is durable.
+  void Tick(Callback<absl::Status> done);
+
   // --- Reading, with connections of their own: never waits for writers
   // -----------------------------------------------
 
   absl::StatusOr<core::Job> GetJob(absl::string_view job_id);
   // Newest first; `before` is the id of the last job of the page before, or empty.
   absl::StatusOr<std::vector<core::Job>> ListJobs(absl::string_view before, uint32_t limit);
+  // Jobs whose list is not read to its end, oldest first; after a restart only those with a `source`. To go
+  // on, skip the first `items` of the list and append from there.
+  absl::StatusOr<std::vector<core::Job>> JobsBeingRead();
   // Committed chunks after `after_commit_seq`, at most `max_bytes` of payload (at least one chunk if there is
   // one).
   absl::StatusOr<std::vector<core::StoredChunk>> ReadByCommit(absl::string_view job_id,

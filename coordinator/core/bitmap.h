@@ -1,0 +1,40 @@
+// A row of bits as bytes, the way it is stored: bit i is bit i % 8, lowest first, of byte i / 8.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+namespace imgfleet::core {
+
+class Bitmap {
+ public:
+  Bitmap() = default;
+  explicit Bitmap(uint32_t bits) : bytes_((bits + 7) / 8, '\0') {}
+  // Takes stored bytes as they are.
+  static Bitmap FromBytes(std::string bytes) {
+    Bitmap bitmap;
+    bitmap.bytes_ = std::move(bytes);
+    return bitmap;
+  }
+
+  const std::string& bytes() const { return bytes_; }
+  // Bits beyond the end read as unset.
+  bool Get(uint32_t bit) const {
+    return bit / 8 < bytes_.size() && ((bytes_[bit / 8] >> (bit % 8)) & 1) != 0;
+  }
+  // `bit` must be below the number of bits made.
+  void Set(uint32_t bit) { bytes_[bit / 8] = static_cast<char>(bytes_[bit / 8] | (1 << (bit % 8))); }
+  uint32_t Count() const {
+    uint32_t count = 0;
+    for (const char byte : bytes_) count += std::popcount(static_cast<unsigned char>(byte));
+    return count;
+  }
+  bool operator==(const Bitmap&) const = default;
+
+ private:
+  std::string bytes_;
+};
+
+}  // namespace imgfleet::core

@@ -1,0 +1,100 @@
+#include "coordinator/core/job.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/core/sharder.h"
+
+namespace imgfleet::core {
+namespace {
+
+absl::Status CheckKnown(const NewShard& shard) {
+  const KnownOutcomes& known = shard.known;
+  for (size_t i = 0; i < known.offsets.size(); ++i) {
+    if (known.offsets[i] >= shard.items || (i > 0 && known.offsets[i] <= known.offsets[i - 1])) {
+      return absl::InvalidArgumentError("offsets of known outcomes do not ascend within the shard");
+    }
+  }
+  uint64_t failures = 0;
+  for (const auto& [reason, count] : known.counts.reasons) failures += count;
+  if (known.counts.succeeded + known.counts.failed != known.offsets.size() ||
+      failures != known.counts.failed) {
+    return absl::InvalidArgumentError("counts of known outcomes do not match their number");
+  }
+  return absl::OkStatus();
+}
+
+void End(Job& job, JobState state, absl::Time wall) {
+  job.state = state;
+  job.end_time = wall;
+}
+
+}  // namespace
+
+Job MakeJob(NewJob from) {
+  Job job;
+  job.id = std::move(from.id);
+  job.owner = std::move(from.owner);
+  job.spec = std::move(from.spec);
+  job.source = std::move(from.source);
+  job.create_time = from.create_time;
+  return job;
+}
+
+absl::Status CheckAppend(const Job& job, const NewShard& shard) {
+  if (job.state != JobState::kReading) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "job ", job.id,
+        " takes no more items: ", Ended(job.state) ? "it has ended" : "its list was read to the end"));
+  }
+  if (shard.first_index != job.items) {
+    return absl::InvalidArgumentError(absl::StrCat("job ", job.id, " has ", job.items,
+                                                   " items, the next shard begins at ", shard.first_index));
+  }
+  if (shard.items == 0 || shard.items > kMaxShardItems) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a shard holds 1 to ", kMaxShardItems, " items, not ", shard.items));
+  }
+  return CheckKnown(shard);
+}
+
+void Account(JobRecord& record, const Shard* before, const Shard& after) {
+  if (before != nullptr) {
+    record.leased_items -= LeasedItems(*before);
+    record.ready_shards -= before->state == ShardState::kReady ? 1 : 0;
+  } else {
+    record.job.items += after.items;
+    ++record.job.shards;
+  }
+  record.leased_items += LeasedItems(after);
+  record.ready_shards += after.state == ShardState::kReady ? 1 : 0;
+}
+
+uint64_t CountOutcomes(Job& job, const Counts& counts) {
+  job.counts.succeeded += counts.succeeded;
+  job.counts.failed += counts.failed;
+  job.counts.fetched_bytes += counts.fetched_bytes;
+  for (const auto& [reason, count] : counts.reasons) job.counts.reasons[reason] += count;
+  return ++job.last_commit_seq;
+}
+
+void FinishReading(Job& job, const absl::Status& how, absl::Time wall) {
+  if (job.state != JobState::kReading) return;
+  if (!how.ok()) {
+    job.failure = std::string(how.message());
+    End(job, JobState::kFailed, wall);
+    return;
+  }
+  job.state = JobState::kRunning;
+  CompleteIfDone(job, wall);
+}
+
+void Cancel(Job& job, absl::Time wall) {
+  if (!Ended(job.state)) End(job, JobState::kCancelled, wall);
+}
+
+void CompleteIfDone(Job& job, absl::Time wall) {
+  if (job.state == JobState::kRunning && Outcomes(job) == job.items) End(job, JobState::kCompleted, wall);
+}
+
+}  // namespace imgfleet::core

@@ -1,0 +1,155 @@
+#include "coordinator/core/shard.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace imgfleet::core {
+namespace {
+
+uint32_t OpenBelow(const Shard& shard, uint32_t end) {
+  uint32_t open = 0;
+  for (uint32_t offset = 0; offset < end; ++offset) open += shard.committed.Get(offset) ? 0 : 1;
+  return open;
+}
+
+uint32_t Open(const Shard& shard) { return shard.items - shard.committed.Count(); }
+
+bool Void(const Shard& shard, uint64_t epoch) { return shard.epoch != epoch || shard.holder.empty(); }
+
+ChunkCheck Invalid(std::string message) { return {ChunkVerdict::kInvalid, std::move(message)}; }
+
+// Empty where the chunk agrees with itself.
+std::string Contradiction(const Shard& shard, const Chunk& chunk) {
+  if (chunk.offsets.empty()) return "chunk without outcomes";
+  Bitmap seen(shard.items);
+  for (const uint32_t offset : chunk.offsets) {
+    if (offset >= shard.items)
+      return absl::StrCat("offset ", offset, " in a shard of ", shard.items, " items");
+    if (seen.Get(offset)) return absl::StrCat("offset ", offset, " twice in one chunk");
+    seen.Set(offset);
+  }
+  uint64_t failures = 0;
+  for (const auto& [reason, count] : chunk.counts.reasons) failures += count;
+  if (chunk.counts.succeeded + chunk.counts.failed != chunk.offsets.size() ||
+      failures != chunk.counts.failed) {
+    return absl::StrCat(chunk.offsets.size(), " outcomes, but counts of ", chunk.counts.succeeded, " + ",
+                        chunk.counts.failed, " and ", failures, " by reason");
+  }
+  return "";
+}
+
+}  // namespace
+
+Shard MakeShard(ShardKey key, const NewShard& from) {
+  Shard shard;
+  shard.key = std::move(key);
+  shard.first_index = from.first_index;
+  shard.items = from.items;
+  shard.payload_bytes = from.payload.size();
+  shard.committed = Bitmap(from.items);
+  CommitOffsets(shard, from.known.offsets);
+  return shard;
+}
+
+uint32_t LeasedItems(const Shard& shard) {
+  return shard.state == ShardState::kLeased ? OpenBelow(shard, shard.lease_end) : 0;
+}
+
+uint32_t LeasableItems(const Shard& shard) {
+  const uint32_t open = Open(shard);
+  return shard.lease_limit == 0 ? open : std::min(open, shard.lease_limit);
+}
+
+std::optional<uint32_t> SettleLoss(Shard& shard) {
+  const bool lost = !shard.holder.empty() && !shard.excused;
+  shard.holder.clear();
+  if (!lost || ++shard.losses < kMaxLosses) return std::nullopt;
+  shard.losses = 0;
+  const uint32_t suspects = OpenBelow(shard, shard.lease_end);
+  if (suspects > 1) {
+    shard.lease_limit = suspects / 2;
+    return std::nullopt;
+  }
+  for (uint32_t offset = 0; offset < shard.lease_end; ++offset) {
+    if (!shard.committed.Get(offset)) return offset;
+  }
+  return std::nullopt;
+}
+
+std::vector<uint32_t> Lease(Shard& shard, std::string holder, absl::Time until) {
+  const uint32_t count = LeasableItems(shard);
+  std::vector<uint32_t> offsets;
+  offsets.reserve(count);
+  for (uint32_t offset = 0; offsets.size() < count; ++offset) {
+    if (!shard.committed.Get(offset)) offsets.push_back(offset);
+  }
+  shard.state = ShardState::kLeased;
+  ++shard.epoch;
+  shard.holder = std::move(holder);
+  shard.due = until;
+  shard.lease_end = offsets.back() + 1;
+  shard.excused = false;
+  return offsets;
+}
+
+bool Renew(Shard& shard, absl::string_view holder, uint64_t epoch, absl::Time until) {
+  if (Void(shard, epoch) || shard.holder != holder) return false;
+  shard.state = ShardState::kLeased;
+  shard.due = until;
+  return true;
+}
+
+void Shorten(Shard& shard, absl::Time until) { shard.due = std::min(shard.due, until); }
+
+ChunkCheck CheckChunk(const Shard& shard, const Chunk& chunk) {
+  if (chunk.lease.epoch > shard.epoch) {
+    return Invalid(absl::StrCat("epoch ", chunk.lease.epoch, " was never given"));
+  }
+  if (chunk.lease.epoch != shard.epoch) return {ChunkVerdict::kStale, ""};
+  if (std::string what = Contradiction(shard, chunk); !what.empty()) return Invalid(std::move(what));
+  size_t known = 0;
+  for (const uint32_t offset : chunk.offsets) known += shard.committed.Get(offset) ? 1 : 0;
+  if (known == chunk.offsets.size()) return {ChunkVerdict::kRepeated, ""};
+  if (Void(shard, chunk.lease.epoch)) return {ChunkVerdict::kStale, ""};
+  if (known > 0) {
+    return Invalid(absl::StrCat(known, " of ", chunk.offsets.size(), " offsets have an outcome already"));
+  }
+  const uint32_t last = *std::max_element(chunk.offsets.begin(), chunk.offsets.end());
+  if (last >= shard.lease_end) return Invalid(absl::StrCat("offset ", last, " is not leased"));
+  return {};
+}
+
+void CommitOffsets(Shard& shard, const std::vector<uint32_t>& offsets) {
+  for (const uint32_t offset : offsets) shard.committed.Set(offset);
+  shard.losses = 0;
+  shard.lease_limit = 0;
+  shard.excused = true;
+  if (Open(shard) == 0) {
+    shard.state = ShardState::kDone;
+    shard.holder.clear();
+  } else if (!shard.holder.empty() && OpenBelow(shard, shard.lease_end) == 0) {
+    shard.state = ShardState::kReady;
+    shard.holder.clear();
+  }
+}
+
+bool HandBack(Shard& shard, uint64_t epoch, absl::Time now, absl::Time not_before) {
+  if (shard.epoch != epoch) return false;
+  if (Void(shard, epoch)) return true;  // A repetition.
+  shard.holder.clear();
+  shard.state = not_before > now ? ShardState::kDelayed : ShardState::kReady;
+  shard.due = not_before;
+  return true;
+}
+
+void ComeDue(Shard& shard) { shard.state = ShardState::kReady; }
+
+void Orphan(Shard& shard, absl::Time until) {
+  shard.state = ShardState::kDelayed;
+  shard.due = until;
+  shard.excused = true;
+}
+
+}  // namespace imgfleet::core

@@ -1,0 +1,102 @@
+// The life of one shard: who may work on it, until when, and what of it has an outcome.
+//
+//   READY ──lease──▶ LEASED ──every leased item committed──▶ READY, or DONE where that was the last of the
+//   shard
+//     ▲                │ lapse, hand-back
+//     ├────────────────┤
+//     └──due── DELAYED ◀── hand-back with not_before
+//
+// Every lease raises `epoch`; whoever writes must name it. A lapsed lease keeps its holder and its epoch and
+// is still good until somebody else gets the shard, so a worker that was merely late loses nothing.
+//
+// Poison. A lease that nobody could finish is judged when the shard is leased next: it counts as lost if it
+// lapsed without one committed chunk. After kMaxLosses in a row the next lease covers half of what the lost
+// one did, and a single item lost that often has taken its workers with it: it gets an outcome of its own,
+// and its neighbours go on. A committed chunk forgives all losses; a hand-back counts nothing.
+//
+// Pure functions over plain structs; time comes in as an argument. A precondition that does not hold is a
+// mistake of the caller.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "coordinator/core/bitmap.h"
+#include "coordinator/core/types.h"
+
+namespace imgfleet::core {
+
+enum class ShardState : uint8_t { kReady = 1, kLeased = 2, kDelayed = 3, kDone = 4 };
+
+inline constexpr uint32_t kMaxLosses = 3;
+
+struct Shard {
+  ShardKey key;
+  uint64_t first_index = 0;
+  uint32_t items = 0;
+  uint64_t payload_bytes = 0;  // Of the stored items.
+  ShardState state = ShardState::kReady;
+  uint64_t epoch = 0;  // Of the last lease given; 0 before the first.
+  // Whose lease `epoch` is, also after it lapsed. Empty once that lease is finished or handed back.
+  std::string holder;
+  // LEASED: when the lease lapses. DELAYED: when the shard becomes READY. Otherwise without meaning.
+  absl::Time due = absl::InfinitePast();
+  uint32_t lease_end = 0;    // The lease covers every offset below without an outcome.
+  uint32_t lease_limit = 0;  // Items that the next lease may cover; 0 for all.
+  uint32_t losses = 0;       // Lost leases in a row.
+  bool excused = false;      // Losing the current lease says nothing against its items.
+  Bitmap committed;          // Which offsets have an outcome.
+};
+
+// A shard as it is appended: what is known at birth has its outcome already.
+Shard MakeShard(ShardKey key, const NewShard& from);
+
+// Items of a current lease without an outcome; 0 where nothing is leased.
+uint32_t LeasedItems(const Shard& shard);
+
+// Items that Lease() would cover.
+uint32_t LeasableItems(const Shard& shard);
+
+// To be called on a READY shard before Lease(): judges the lease that lapsed before, if any. The result is
+// the offset of an item that has to be given up: the caller writes its outcome and calls CommitOffsets.
+std::optional<uint32_t> SettleLoss(Shard& shard);
+
+// Leases a READY, settled shard. Returns the offsets leased, ascending, at least one.
+std::vector<uint32_t> Lease(Shard& shard, std::string holder, absl::Time until);
+
+// Whether `epoch` still gives `holder` the shard; if so the lease holds (again) until `until`.
+bool Renew(Shard& shard, absl::string_view holder, uint64_t epoch, absl::Time until);
+
+// The holder of a LEASED shard may be gone: its lease ends at `until` at the latest.
+void Shorten(Shard& shard, absl::Time until);
+
+enum class ChunkVerdict : uint8_t { kFresh, kRepeated, kStale, kInvalid };
+
+struct ChunkCheck {
+  ChunkVerdict verdict = ChunkVerdict::kFresh;
+  std::string message;  // With kInvalid.
+};
+
+// What is to become of a chunk. A repetition is recognised whatever happened to the lease since, as long as
+// no other was given.
+ChunkCheck CheckChunk(const Shard& shard, const Chunk& chunk);
+
+// Gives the offsets, none of which may have one, their outcome. Ends the lease that has nothing left.
+void CommitOffsets(Shard& shard, const std::vector<uint32_t>& offsets);
+
+// Ends the lease `epoch`; nothing counts as lost. The shard is READY at once where `not_before` is not after
+// `now`. False, and nothing changed, where another lease was given since.
+bool HandBack(Shard& shard, uint64_t epoch, absl::Time now, absl::Time not_before);
+
+// The time of a LEASED or DELAYED shard has come: it becomes READY.
+void ComeDue(Shard& shard);
+
+// Its coordinator went away and came back with a clock that means nothing to `due`: a LEASED or DELAYED shard
+// waits until `until`, in which time its holder may renew; no loss counts against it.
+void Orphan(Shard& shard, absl::Time until);
+
+}  // namespace imgfleet::core

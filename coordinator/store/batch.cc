@@ -1,0 +1,329 @@
+#include "coordinator/store/batch.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/status.h"
+#include "coordinator/core/fair_share.h"
+#include "coordinator/store/internal_outcome.h"
+
+namespace imgfleet::store {
+namespace {
+
+using core::CommitCode;
+using core::ShardState;
+
+// Jobs among which one Acquire divides its room.
+constexpr size_t kTurns = 64;
+// READY shards looked up at a time.
+constexpr size_t kReadyAhead = 8;
+constexpr size_t kDueAtOnce = 256;
+
+absl::Status NoJob(const std::string& id) {
+  return absl::NotFoundError(absl::StrCat("there is no job ", id));
+}
+
+}  // namespace
+
+// --- Rows
+// ---------------------------------------------------------------------------------------------------
+
+absl::StatusOr<Batch::JobRow*> Batch::FindJob(const std::string& id) {
+  if (const auto at = jobs_.find(id); at != jobs_.end()) return at->second.get();
+  ASSIGN_OR_RETURN(std::optional<core::JobRecord> found, transaction_.GetJob(id));
+  if (!found) return nullptr;
+  return jobs_.emplace(id, std::make_unique<JobRow>(JobRow{*std::move(found)})).first->second.get();
+}
+
+absl::StatusOr<Batch::ShardRow*> Batch::FindShard(const core::ShardKey& key) {
+  if (const auto at = shards_.find(key); at != shards_.end()) return at->second.get();
+  ASSIGN_OR_RETURN(std::optional<core::Shard> found, transaction_.GetShard(key));
+  if (!found) return nullptr;
+  return Adopt(*std::move(found));
+}
+
+// What was flushed is what the store gives back, so a row known already stays as it is.
+Batch::ShardRow* Batch::Adopt(core::Shard shard) {
+  auto& row = shards_[shard.key];
+  if (row == nullptr) row = std::make_unique<ShardRow>(ShardRow{std::move(shard)});
+  return row.get();
+}
+
+core::Job& Batch::Touch(JobRow& job) {
+  job.dirty = true;
+  touched_.insert(job.row.job.id);
+  return job.row.job;
+}
+
+void Batch::Change(JobRow& job, ShardRow& shard, absl::FunctionRef<void(core::Shard&)> how) {
+  const core::Shard before = shard.row;
+  how(shard.row);
+  core::Account(job.row, &before, shard.row);
+  job.dirty = true;
+  shard.dirty = true;
+  if (before.state != ShardState::kReady && shard.row.state == ShardState::kReady) work_available_ = true;
+}
+
+absl::StatusOr<Batch::Leased> Batch::FindLeased(const core::ShardKey& key) {
+  Leased found;
+  ASSIGN_OR_RETURN(found.job, FindJob(key.job_id));
+  if (found.job == nullptr) return found;
+  ASSIGN_OR_RETURN(found.shard, FindShard(key));
+  found.ended = found.shard == nullptr || core::Ended(found.job->row.job.state);
+  return found;
+}
+
+absl::Status Batch::Flush() {
+  for (auto& [key, shard] : shards_) {
+    if (shard->dirty) RETURN_IF_ERROR(transaction_.UpdateShard(shard->row));
+    shard->dirty = false;
+  }
+  for (auto& [id, job] : jobs_) {
+    if (job->dirty) RETURN_IF_ERROR(transaction_.UpdateJob(job->row));
+    job->dirty = false;
+  }
+  return absl::OkStatus();
+}
+
+Ledger::Changes Batch::TakeChanges() {
+  Ledger::Changes changes;
+  changes.jobs.assign(touched_.begin(), touched_.end());
+  changes.work_available = work_available_;
+  return changes;
+}
+
+// --- Time
+// ---------------------------------------------------------------------------------------------------
+
+absl::Status Batch::Recover() {
+  const absl::Time until = transaction_.Now() + options_.disconnect_grace;
+  ASSIGN_OR_RETURN(const std::vector<core::Shard> timed,
+                   transaction_.DueShards(absl::InfiniteFuture(), std::numeric_limits<int32_t>::max()));
+  for (const core::Shard& shard : timed) {
+    ASSIGN_OR_RETURN(JobRow * job, FindJob(shard.key.job_id));
+    Change(*job, *Adopt(shard), [&](core::Shard& row) { core::Orphan(row, until); });
+  }
+  ASSIGN_OR_RETURN(const std::vector<core::JobRecord> reading, transaction_.JobsBeingRead());
+  for (const core::JobRecord& record : reading) {
+    if (!record.job.source.empty()) continue;
+    ASSIGN_OR_RETURN(JobRow * job, FindJob(record.job.id));
+    core::FinishReading(
+        Touch(*job),
+        absl::AbortedError(absl::StrCat("the coordinator restarted while the list was being uploaded, after ",
+                                        record.job.items, " items; submit the list again")),
+        wall_);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Batch::ComeDue() {
+  for (;;) {
+    ASSIGN_OR_RETURN(const std::vector<core::Shard> due,
+                     transaction_.DueShards(transaction_.Now(), kDueAtOnce));
+    for (const core::Shard& shard : due) {
+      ASSIGN_OR_RETURN(JobRow * job, FindJob(shard.key.job_id));
+      Change(*job, *Adopt(shard), core::ComeDue);
+    }
+    if (due.size() < kDueAtOnce) return absl::OkStatus();
+    RETURN_IF_ERROR(Flush());
+  }
+}
+
+// --- Jobs
+// ---------------------------------------------------------------------------------------------------
+
+absl::Status Batch::CreateJob(const core::NewJob& job, absl::StatusOr<core::Job>& answer) {
+  const core::JobRecord record{core::MakeJob(job)};
+  const absl::Status inserted = transaction_.InsertJob(record);
+  if (absl::IsAlreadyExists(inserted)) {
+    answer = inserted;
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(inserted);
+  touched_.insert(job.id);
+  answer = record.job;
+  return absl::OkStatus();
+}
+
+absl::Status Batch::AppendShard(const std::string& job_id, const core::NewShard& shard,
+                                absl::Status& answer) {
+  ASSIGN_OR_RETURN(JobRow * job, FindJob(job_id));
+  answer = job == nullptr ? NoJob(job_id) : core::CheckAppend(job->row.job, shard);
+  if (!answer.ok()) return absl::OkStatus();
+  const core::Shard row = core::MakeShard({job_id, job->row.job.shards}, shard);
+  core::Account(job->row, nullptr, row);
+  Touch(*job);
+  RETURN_IF_ERROR(transaction_.InsertShard(row, shard.payload));
+  if (row.state == ShardState::kReady) work_available_ = true;
+  if (shard.known.offsets.empty()) return absl::OkStatus();
+  return InsertOutcomes(*job, row.key.shard, shard.known.offsets, shard.known.payload, shard.known.counts);
+}
+
+absl::Status Batch::FinishReading(const std::string& job_id, const absl::Status& how,
+                                  absl::StatusOr<core::Job>& answer) {
+  ASSIGN_OR_RETURN(JobRow * job, FindJob(job_id));
+  if (job == nullptr) {
+    answer = NoJob(job_id);
+    return absl::OkStatus();
+  }
+  core::FinishReading(Touch(*job), how, wall_);
+  answer = job->row.job;
+  return absl::OkStatus();
+}
+
+absl::Status Batch::CancelJob(const std::string& job_id, absl::StatusOr<core::Job>& answer) {
+  ASSIGN_OR_RETURN(JobRow * job, FindJob(job_id));
+  if (job == nullptr) {
+    answer = NoJob(job_id);
+    return absl::OkStatus();
+  }
+  core::Cancel(Touch(*job), wall_);
+  answer = job->row.job;
+  return absl::OkStatus();
+}
+
+absl::Status Batch::InsertOutcomes(JobRow& job, uint32_t shard, const std::vector<uint32_t>& offsets,
+                                   const std::string& payload, const core::Counts& counts) {
+  core::StoredChunk chunk;
+  chunk.commit_seq = core::CountOutcomes(Touch(job), counts);
+  chunk.shard = shard;
+  chunk.offsets = offsets;
+  chunk.payload = payload;
+  core::CompleteIfDone(job.row.job, wall_);
+  return transaction_.InsertChunk(job.row.job.id, chunk);
+}
+
+// --- Leases
+// -------------------------------------------------------------------------------------------------
+
+absl::StatusOr<Batch::ShardRow*> Batch::NextReady(Turn& turn) {
+  if (turn.ready.empty()) {
+    RETURN_IF_ERROR(Flush());
+    ASSIGN_OR_RETURN(std::vector<core::Shard> found,
+                     transaction_.ReadyShards(turn.share.job_id, kReadyAhead));
+    for (core::Shard& shard : found) turn.ready.push_back(Adopt(std::move(shard))->row.key);
+    std::reverse(turn.ready.begin(), turn.ready.end());
+  }
+  if (turn.ready.empty()) return nullptr;
+  return FindShard(turn.ready.back());
+}
+
+absl::Status Batch::Settle(JobRow& job, ShardRow& shard) {
+  std::optional<uint32_t> poison;
+  Change(job, shard, [&](core::Shard& row) { poison = core::SettleLoss(row); });
+  if (!poison) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::string items, transaction_.GetPayload(shard.row.key));
+  const InternalOutcome outcome = OutcomeOfPoison(items, shard.row.first_index, *poison, core::kMaxLosses);
+  Change(job, shard, [&](core::Shard& row) { core::CommitOffsets(row, {*poison}); });
+  return InsertOutcomes(job, shard.row.key.shard, {*poison}, outcome.payload, outcome.counts);
+}
+
+absl::StatusOr<core::LeasedShard> Batch::LeaseTo(const std::string& holder, JobRow& job, ShardRow& shard) {
+  core::LeasedShard leased;
+  Change(job, shard, [&](core::Shard& row) {
+    leased.offsets = core::Lease(row, holder, transaction_.Now() + options_.lease_period);
+  });
+  leased.lease = {shard.row.key, shard.row.epoch};
+  leased.spec = job.row.job.spec;
+  leased.first_index = shard.row.first_index;
+  ASSIGN_OR_RETURN(leased.payload, transaction_.GetPayload(shard.row.key));
+  return leased;
+}
+
+absl::Status Batch::Acquire(const std::string& holder, uint64_t max_items, uint64_t max_bytes,
+                            std::vector<core::LeasedShard>& answer) {
+  answer.clear();
+  RETURN_IF_ERROR(Flush());
+  ASSIGN_OR_RETURN(std::vector<core::Share> shares, transaction_.ReadyJobs(kTurns));
+  std::vector<Turn> turns;
+  for (core::Share& share : shares) turns.push_back({std::move(share), {}});
+  core::Room room{max_items, max_bytes};
+  while (room.items > 0 && !turns.empty()) {
+    const auto turn = std::min_element(turns.begin(), turns.end(), [](const Turn& a, const Turn& b) {
+      return core::ComesBefore(a.share, b.share);
+    });
+    ASSIGN_OR_RETURN(ShardRow * shard, NextReady(*turn));
+    if (shard == nullptr || !room.Fits(core::LeasableItems(shard->row), shard->row.payload_bytes)) {
+      turns.erase(turn);
+      continue;
+    }
+    turn->ready.pop_back();
+    ASSIGN_OR_RETURN(JobRow * job, FindJob(turn->share.job_id));
+    RETURN_IF_ERROR(Settle(*job, *shard));
+    if (shard->row.state != ShardState::kReady) continue;
+    ASSIGN_OR_RETURN(core::LeasedShard leased, LeaseTo(holder, *job, *shard));
+    turn->share.leased_items += leased.offsets.size();
+    room.Take(leased.offsets.size(), leased.payload.size());
+    answer.push_back(std::move(leased));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Batch::Renew(const std::string& holder, const std::vector<core::LeaseRef>& held,
+                          std::vector<core::LeaseRef>& void_leases) {
+  void_leases.clear();
+  const absl::Time until = transaction_.Now() + options_.lease_period;
+  for (const core::LeaseRef& lease : held) {
+    ASSIGN_OR_RETURN(const Leased found, FindLeased(lease.shard));
+    bool renewed = false;
+    if (!found.ended) {
+      Change(*found.job, *found.shard,
+             [&](core::Shard& row) { renewed = core::Renew(row, holder, lease.epoch, until); });
+    }
+    if (!renewed) void_leases.push_back(lease);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Batch::CommitChunk(const core::Chunk& chunk, core::CommitAnswer& answer) {
+  answer = {CommitCode::kStale, ""};
+  ASSIGN_OR_RETURN(const Leased found, FindLeased(chunk.lease.shard));
+  if (found.shard == nullptr) return absl::OkStatus();
+  core::ChunkCheck check = core::CheckChunk(found.shard->row, chunk);
+  switch (check.verdict) {
+    case core::ChunkVerdict::kStale:
+      return absl::OkStatus();
+    case core::ChunkVerdict::kRepeated:
+      answer.code = CommitCode::kCommitted;
+      return absl::OkStatus();
+    case core::ChunkVerdict::kInvalid:
+      answer = {CommitCode::kInvalid, std::move(check.message)};
+      return absl::OkStatus();
+    case core::ChunkVerdict::kFresh:
+      break;
+  }
+  if (found.ended) return absl::OkStatus();
+  Change(*found.job, *found.shard, [&](core::Shard& row) { core::CommitOffsets(row, chunk.offsets); });
+  RETURN_IF_ERROR(
+      InsertOutcomes(*found.job, chunk.lease.shard.shard, chunk.offsets, chunk.payload, chunk.counts));
+  answer.code = CommitCode::kCommitted;
+  return absl::OkStatus();
+}
+
+absl::Status Batch::HandBack(const core::LeaseRef& lease, absl::Duration not_before,
+                             core::CommitAnswer& answer) {
+  answer = {CommitCode::kStale, ""};
+  ASSIGN_OR_RETURN(const Leased found, FindLeased(lease.shard));
+  if (found.ended) return absl::OkStatus();
+  const absl::Time now = transaction_.Now();
+  Change(*found.job, *found.shard, [&](core::Shard& row) {
+    if (core::HandBack(row, lease.epoch, now, now + not_before)) answer.code = CommitCode::kCommitted;
+  });
+  return absl::OkStatus();
+}
+
+absl::Status Batch::Disconnected(const std::string& holder) {
+  RETURN_IF_ERROR(Flush());
+  const absl::Time until = transaction_.Now() + options_.disconnect_grace;
+  ASSIGN_OR_RETURN(const std::vector<core::Shard> leases, transaction_.LeasesOf(holder));
+  for (const core::Shard& shard : leases) {
+    ASSIGN_OR_RETURN(JobRow * job, FindJob(shard.key.job_id));
+    Change(*job, *Adopt(shard), [&](core::Shard& row) { core::Shorten(row, until); });
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace imgfleet::store

@@ -1,0 +1,101 @@
+// What one transaction of the ledger does: verbs over rows, decided by coordinator/core.
+//
+// Rows are got once, changed in memory and written once by Flush, however many verbs of the batch meet at
+// them. Every method returns the store's failure, upon which the whole transaction is to be given up; what a
+// verb has to say to its caller goes into `answer`. Not thread-safe.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "coordinator/core/types.h"
+#include "coordinator/store/ledger.h"
+#include "coordinator/store/store.h"
+
+namespace imgfleet::store {
+
+class Batch {
+ public:
+  // `wall` is the time of day for what is recorded. All arguments must outlive the batch.
+  Batch(Transaction& transaction, absl::Time wall, const Ledger::Options& options)
+      : transaction_(transaction), wall_(wall), options_(options) {}
+
+  // First of all on a store that another coordinator left.
+  absl::Status Recover();
+  // Makes READY what is due. First of all in each batch.
+  absl::Status ComeDue();
+
+  absl::Status CreateJob(const core::NewJob& job, absl::StatusOr<core::Job>& answer);
+  absl::Status AppendShard(const std::string& job_id, const core::NewShard& shard, absl::Status& answer);
+  absl::Status FinishReading(const std::string& job_id, const absl::Status& how,
+                             absl::StatusOr<core::Job>& answer);
+  absl::Status CancelJob(const std::string& job_id, absl::StatusOr<core::Job>& answer);
+
+  absl::Status Acquire(const std::string& holder, uint64_t max_items, uint64_t max_bytes,
+                       std::vector<core::LeasedShard>& answer);
+  absl::Status Renew(const std::string& holder, const std::vector<core::LeaseRef>& held,
+                     std::vector<core::LeaseRef>& void_leases);
+  absl::Status CommitChunk(const core::Chunk& chunk, core::CommitAnswer& answer);
+  absl::Status HandBack(const core::LeaseRef& lease, absl::Duration not_before, core::CommitAnswer& answer);
+  absl::Status Disconnected(const std::string& holder);
+
+  // Writes what has changed. Last of all.
+  absl::Status Flush();
+  Ledger::Changes TakeChanges();
+
+ private:
+  template <typename Row>
+  struct Cached {
+    Row row;
+    bool dirty = false;
+  };
+  using JobRow = Cached<core::JobRecord>;
+  using ShardRow = Cached<core::Shard>;
+
+  // READY shards of a job that has its turn in Acquire.
+  struct Turn {
+    core::Share share;
+    std::vector<core::ShardKey> ready;  // Highest first.
+  };
+
+  // Null where there is none.
+  absl::StatusOr<JobRow*> FindJob(const std::string& id);
+  absl::StatusOr<ShardRow*> FindShard(const core::ShardKey& key);
+  ShardRow* Adopt(core::Shard shard);
+  // The job is one that others are told of.
+  core::Job& Touch(JobRow& job);
+  // Changes a shard and keeps its job's counters in step.
+  void Change(JobRow& job, ShardRow& shard, absl::FunctionRef<void(core::Shard&)> how);
+  // Both rows of a lease. Null where they are gone or the job has ended.
+  struct Leased {
+    JobRow* job = nullptr;
+    ShardRow* shard = nullptr;
+    bool ended = true;
+  };
+  absl::StatusOr<Leased> FindLeased(const core::ShardKey& key);
+
+  absl::Status InsertOutcomes(JobRow& job, uint32_t shard, const std::vector<uint32_t>& offsets,
+                              const std::string& payload, const core::Counts& counts);
+  absl::StatusOr<ShardRow*> NextReady(Turn& turn);
+  // Judges the lease that lapsed before; afterwards the shard may be DONE.
+  absl::Status Settle(JobRow& job, ShardRow& shard);
+  absl::StatusOr<core::LeasedShard> LeaseTo(const std::string& holder, JobRow& job, ShardRow& shard);
+
+  Transaction& transaction_;
+  const absl::Time wall_;
+  const Ledger::Options& options_;
+
+  std::map<std::string, std::unique_ptr<JobRow>> jobs_;
+  std::map<core::ShardKey, std::unique_ptr<ShardRow>> shards_;
+  std::set<std::string> touched_;
+  bool work_available_ = false;
+};
+
+}  // namespace imgfleet::store

@@ -1,0 +1,141 @@
+#include "coordinator/store/ledger.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/status.h"
+#include "coordinator/store/batch.h"
+#include "coordinator/store/ledger_loop.h"
+
+namespace imgfleet::store {
+namespace {
+
+// A verb whose answer is a value or the store's failure. `apply` may be called again after a failure.
+template <typename T, typename Apply>
+Command Ask(Callback<absl::StatusOr<T>> done, size_t bytes, Apply apply) {
+  auto answer = std::make_shared<absl::StatusOr<T>>(T());
+  return {[answer, apply = std::move(apply)](Batch& batch) { return apply(batch, *answer); },
+          [answer, done = std::move(done)](const absl::Status& stored) {
+            done(stored.ok() ? std::move(*answer) : stored);
+          },
+          bytes};
+}
+
+template <typename Apply>
+Command Report(Callback<core::CommitAnswer> done, size_t bytes, Apply apply) {
+  auto answer = std::make_shared<core::CommitAnswer>();
+  return {[answer, apply = std::move(apply)](Batch& batch) { return apply(batch, *answer); },
+          [answer, done = std::move(done)](const absl::Status& stored) {
+            if (!stored.ok()) *answer = {core::CommitCode::kRetry, std::string(stored.message())};
+            done(std::move(*answer));
+          },
+          bytes};
+}
+
+}  // namespace
+
+Ledger::Ledger(std::unique_ptr<Store> store, const Clock& clock, Options options)
+    : loop_(std::make_unique<Loop>(std::move(store), clock, options)) {}
+
+Ledger::~Ledger() = default;
+
+void Ledger::CreateJob(core::NewJob job, Callback<absl::StatusOr<core::Job>> done) {
+  const size_t bytes = job.spec.size() + job.source.size();
+  loop_->Enqueue(Ask<core::Job>(std::move(done), bytes, [job = std::move(job)](Batch& batch, auto& answer) {
+    return batch.CreateJob(job, answer);
+  }));
+}
+
+void Ledger::AppendShard(std::string job_id, core::NewShard shard, Callback<absl::Status> done) {
+  const size_t bytes = shard.payload.size() + shard.known.payload.size();
+  auto answer = std::make_shared<absl::Status>();
+  loop_->Enqueue(
+      {[answer, job_id = std::move(job_id), shard = std::move(shard)](Batch& batch) {
+         return batch.AppendShard(job_id, shard, *answer);
+       },
+       [answer, done = std::move(done)](const absl::Status& stored) { done(stored.ok() ? *answer : stored); },
+       bytes});
+}
+
+void Ledger::FinishReading(std::string job_id, absl::Status how, Callback<absl::StatusOr<core::Job>> done) {
+  loop_->Enqueue(Ask<core::Job>(
+      std::move(done), 0, [job_id = std::move(job_id), how = std::move(how)](Batch& batch, auto& answer) {
+        return batch.FinishReading(job_id, how, answer);
+      }));
+}
+
+void Ledger::CancelJob(std::string job_id, Callback<absl::StatusOr<core::Job>> done) {
+  loop_->Enqueue(Ask<core::Job>(std::move(done), 0, [job_id = std::move(job_id)](Batch& batch, auto& answer) {
+    return batch.CancelJob(job_id, answer);
+  }));
+}
+
+void Ledger::Acquire(std::string holder, uint64_t max_items, uint64_t max_bytes,
+                     Callback<absl::StatusOr<std::vector<core::LeasedShard>>> done) {
+  // The answer is what is large here.
+  const size_t bytes = max_bytes < kMaxBatchBytes ? max_bytes : kMaxBatchBytes;
+  loop_->Enqueue(Ask<std::vector<core::LeasedShard>>(
+      std::move(done), bytes, [holder = std::move(holder), max_items, max_bytes](Batch& batch, auto& answer) {
+        return batch.Acquire(holder, max_items, max_bytes, *answer);
+      }));
+}
+
+void Ledger::Renew(std::string holder, std::vector<core::LeaseRef> held,
+                   Callback<absl::StatusOr<std::vector<core::LeaseRef>>> void_leases) {
+  loop_->Enqueue(Ask<std::vector<core::LeaseRef>>(
+      std::move(void_leases), 0,
+      [holder = std::move(holder), held = std::move(held)](Batch& batch, auto& answer) {
+        return batch.Renew(holder, held, *answer);
+      }));
+}
+
+void Ledger::CommitChunk(core::Chunk chunk, Callback<core::CommitAnswer> done) {
+  const size_t bytes = chunk.payload.size();
+  loop_->Enqueue(Report(std::move(done), bytes, [chunk = std::move(chunk)](Batch& batch, auto& answer) {
+    return batch.CommitChunk(chunk, answer);
+  }));
+}
+
+void Ledger::HandBack(core::LeaseRef lease, absl::Duration not_before, Callback<core::CommitAnswer> done) {
+  loop_->Enqueue(
+      Report(std::move(done), 0, [lease = std::move(lease), not_before](Batch& batch, auto& answer) {
+        return batch.HandBack(lease, not_before, answer);
+      }));
+}
+
+// Where the store fails here, the lease runs to its end.
+void Ledger::Disconnected(std::string holder) {
+  loop_->Enqueue({[holder = std::move(holder)](Batch& batch) { return batch.Disconnected(holder); },
+                  [](const absl::Status&) {}, 0});
+}
+
+void Ledger::Tick(Callback<absl::Status> done) {
+  loop_->Enqueue({[](Batch&) { return absl::OkStatus(); }, std::move(done), 0});
+}
+
+absl::StatusOr<core::Job> Ledger::GetJob(absl::string_view job_id) {
+  ASSIGN_OR_RETURN(std::optional<core::Job> job, loop_->store().GetJob(job_id));
+  if (!job) return absl::NotFoundError(absl::StrCat("there is no job ", job_id));
+  return *std::move(job);
+}
+
+absl::StatusOr<std::vector<core::Job>> Ledger::ListJobs(absl::string_view before, uint32_t limit) {
+  return loop_->store().ListJobs(before, limit);
+}
+
+absl::StatusOr<std::vector<core::Job>> Ledger::JobsBeingRead() { return loop_->store().JobsBeingRead(); }
+
+absl::StatusOr<std::vector<core::StoredChunk>> Ledger::ReadByCommit(absl::string_view job_id,
+                                                                    uint64_t after_commit_seq,
+                                                                    uint64_t max_bytes) {
+  return loop_->store().ReadByCommit(job_id, after_commit_seq, max_bytes);
+}
+
+absl::StatusOr<std::optional<core::ShardResults>> Ledger::ReadShardAt(absl::string_view job_id,
+                                                                      uint64_t index) {
+  return loop_->store().ReadShardAt(job_id, index);
+}
+
+std::shared_ptr<void> Ledger::Listen(Listener listener) { return loop_->Listen(std::move(listener)); }
+
+}  // namespace imgfleet::store

@@ -1,0 +1,101 @@
+#include "coordinator/store/ledger_loop.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "common/log.h"
+#include "common/status.h"
+
+namespace imgfleet::store {
+namespace {
+
+// How soon work that fell due is tried again where the store fails.
+constexpr absl::Duration kStoreRetry = absl::Seconds(1);
+
+}  // namespace
+
+Ledger::Loop::Loop(std::unique_ptr<Store> store, const Clock& clock, Options options)
+    : store_(std::move(store)), clock_(clock), options_(options) {
+  // Before anybody can read what the last coordinator left. A failure is met again, and told, by the first
+  // batch.
+  (void)Commit(nullptr, 0);
+  thread_ = std::thread([this] { Run(); });
+}
+
+Ledger::Loop::~Loop() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  thread_.join();
+}
+
+void Ledger::Loop::Enqueue(Command command) {
+  absl::MutexLock lock(&mutex_);
+  queue_.push_back(std::move(command));
+}
+
+void Ledger::Loop::Run() {
+  std::vector<Command> batch;
+  while (Gather(batch)) Process(batch);
+}
+
+bool Ledger::Loop::Gather(std::vector<Command>& batch) {
+  batch.clear();
+  const absl::Duration rest = std::max(next_due_ - clock_.Boot(), absl::ZeroDuration());
+  absl::MutexLock lock(&mutex_);
+  mutex_.AwaitWithTimeout(absl::Condition(this, &Loop::Awake), rest);
+  size_t bytes = 0;
+  while (!queue_.empty() && batch.size() < kMaxBatchCommands && bytes < kMaxBatchBytes) {
+    bytes += queue_.front().bytes;
+    batch.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  return !batch.empty() || !stopping_;
+}
+
+void Ledger::Loop::Process(std::vector<Command>& batch) {
+  const absl::Status together = Commit(batch.data(), batch.size());
+  if (together.ok() || batch.size() == 1) {
+    for (Command& command : batch) command.answer(together);
+    return;
+  }
+  // One by one, so that one which cannot be stored does not take its neighbours with it.
+  for (Command& command : batch) command.answer(Commit(&command, 1));
+}
+
+absl::Status Ledger::Loop::Commit(Command* commands, size_t count) {
+  Ledger::Changes changes;
+  const bool recovering = !recovered_ && store_->Exclusive();
+  const absl::Time wall = clock_.Wall();
+  absl::Time next_due;
+  absl::Status status = store_->Transact([&](Transaction& transaction) {
+    Batch batch(transaction, wall, options_);
+    if (recovering) {
+      RETURN_IF_ERROR(batch.Recover());
+      RETURN_IF_ERROR(batch.Flush());
+    }
+    RETURN_IF_ERROR(batch.ComeDue());
+    for (size_t i = 0; i < count; ++i) RETURN_IF_ERROR(commands[i].apply(batch));
+    RETURN_IF_ERROR(batch.Flush());
+    ASSIGN_OR_RETURN(next_due, transaction.NextDue());
+    changes = batch.TakeChanges();
+    return absl::OkStatus();
+  });
+  if (!status.ok()) {
+    status = Annotate(status, "store");
+    if (!failing_) log::Error("the store fails, nothing is lost: %s", std::string(status.message()));
+    failing_ = true;
+    next_due_ = clock_.Boot() + kStoreRetry;
+    return status;
+  }
+  if (failing_) log::Info("the store works again");
+  failing_ = false;
+  recovered_ = true;
+  next_due_ = next_due;
+  if (!changes.jobs.empty() || changes.work_available) listeners_.Tell(changes);
+  return absl::OkStatus();
+}
+
+}  // namespace imgfleet::store

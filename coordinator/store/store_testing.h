@@ -1,0 +1,30 @@
+// For tests: every store that the contract suites run against.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "coordinator/store/store.h"
+
+namespace imgfleet::store {
+
+// A store for one test, which can be closed and opened again if it is durable.
+class StoreUnderTest {
+ public:
+  virtual ~StoreUnderTest() = default;
+  virtual bool durable() const = 0;
+  // The store opened before must be gone.
+  virtual std::unique_ptr<Store> Open(const Clock& clock) = 0;
+};
+
+struct StoreKind {
+  std::string name;
+  std::function<std::unique_ptr<StoreUnderTest>()> make;
+};
+
+std::vector<StoreKind> StoreKinds();
+
+}  // namespace imgfleet::store
