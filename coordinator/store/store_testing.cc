@@ -1,6 +1,12 @@
 #include "coordinator/store/store_testing.h"
 
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/log.h"
 #include "coordinator/store/memory_store.h"
+#include "coordinator/store/sqlite_store.h"
 
 namespace imgfleet::store {
 namespace {
@@ -11,10 +17,36 @@ class MemoryUnderTest final : public StoreUnderTest {
   std::unique_ptr<Store> Open(const Clock& clock) override { return NewMemoryStore(clock); }
 };
 
+class SqliteUnderTest final : public StoreUnderTest {
+ public:
+  bool durable() const override { return true; }
+  std::unique_ptr<Store> Open(const Clock& clock) override {
+    auto store = OpenSqliteStore(absl::StrCat(folder_.path(), "/store.db"), clock);
+    if (!store.ok()) log::Error("%s", store.status().ToString());
+    IMGFLEET_CHECK(store.ok());
+    return *std::move(store);
+  }
+
+ private:
+  const TemporaryFolder folder_;
+};
+
 }  // namespace
 
+TemporaryFolder::TemporaryFolder() {
+  std::string name = (std::filesystem::temp_directory_path() / "store.XXXXXX").string();
+  IMGFLEET_CHECK(mkdtemp(name.data()) != nullptr);
+  path_ = std::move(name);
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
 std::vector<StoreKind> StoreKinds() {
-  return {{"Memory", [] { return std::make_unique<MemoryUnderTest>(); }}};
+  return {{"Memory", [] { return std::make_unique<MemoryUnderTest>(); }},
+          {"Sqlite", [] { return std::make_unique<SqliteUnderTest>(); }}};
 }
 
 }  // namespace imgfleet::store

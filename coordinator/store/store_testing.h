@@ -11,6 +11,19 @@
 
 namespace imgfleet::store {
 
+// A folder that goes with its owner.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder();
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
 // A store for one test, which can be closed and opened again if it is durable.
 class StoreUnderTest {
  public:

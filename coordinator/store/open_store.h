@@ -1,0 +1,17 @@
+// The store that a name on the command line means.
+#pragma once
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/clock.h"
+#include "coordinator/store/store.h"
+
+namespace imgfleet::store {
+
+// "sqlite:PATH", or "memory:" for one that ends with the process. INVALID_ARGUMENT for anything else; errors
+// of the store as its own header says.
+absl::StatusOr<std::unique_ptr<Store>> OpenStore(absl::string_view name, const Clock& clock);
+
+}  // namespace imgfleet::store

@@ -1,0 +1,28 @@
+// Rows of the SQLite store as core's structs. The column lists belong to the functions beside them.
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "coordinator/core/job.h"
+#include "coordinator/core/shard.h"
+#include "coordinator/core/types.h"
+#include "coordinator/store/sqlite.h"
+
+namespace imgfleet::store {
+
+#define IMGFLEET_JOB_COLUMNS                                                                   \
+  "id, owner, spec, source, state, failure, items, shards, succeeded, failed, fetched_bytes, " \
+  "reasons, last_commit_seq, create_time, end_time, leased_items, ready_shards"
+#define IMGFLEET_SHARD_COLUMNS                                                               \
+  "job_id, shard, first_index, items, payload_bytes, state, epoch, holder, due, lease_end, " \
+  "lease_limit, losses, excused, committed"
+#define IMGFLEET_CHUNK_COLUMNS "commit_seq, shard, offsets, payload"
+
+absl::StatusOr<core::JobRecord> JobFrom(const Rows& row);
+core::Shard ShardFrom(const Rows& row);
+absl::StatusOr<core::StoredChunk> ChunkFrom(const Rows& row);
+
+// NULL for infinite times.
+std::optional<int64_t> ToColumn(absl::Time time);
+
+}  // namespace imgfleet::store

@@ -1,0 +1,78 @@
+// A transaction of the SQLite store: each method is one prepared statement.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "coordinator/store/sqlite.h"
+#include "coordinator/store/sqlite_rows.h"
+#include "coordinator/store/store.h"
+
+namespace imgfleet::store {
+
+// Serves every transaction of one connection, one after the other, so that its statements are prepared once.
+class SqliteTransaction final : public Transaction {
+ public:
+  explicit SqliteTransaction(Connection& connection) : connection_(connection) {}
+
+  void Begin(absl::Time now) { now_ = now; }
+
+  absl::Time Now() const override { return now_; }
+  absl::StatusOr<std::optional<core::JobRecord>> GetJob(absl::string_view id) override;
+  absl::Status InsertJob(const core::JobRecord& record) override;
+  absl::Status UpdateJob(const core::JobRecord& record) override;
+  absl::StatusOr<std::vector<core::JobRecord>> JobsBeingRead() override;
+  absl::StatusOr<std::optional<core::Shard>> GetShard(const core::ShardKey& key) override;
+  absl::StatusOr<std::string> GetPayload(const core::ShardKey& key) override;
+  absl::Status InsertShard(const core::Shard& shard, absl::string_view payload) override;
+  absl::Status UpdateShard(const core::Shard& shard) override;
+  absl::Status InsertChunk(absl::string_view job_id, const core::StoredChunk& chunk) override;
+  absl::StatusOr<std::vector<core::Share>> ReadyJobs(size_t limit) override;
+  absl::StatusOr<std::vector<core::Shard>> ReadyShards(absl::string_view job_id, size_t limit) override;
+  absl::StatusOr<std::vector<core::Shard>> LeasesOf(absl::string_view holder) override;
+  absl::StatusOr<std::vector<core::Shard>> DueShards(absl::Time by, size_t limit) override;
+  absl::StatusOr<absl::Time> NextDue() override;
+
+ private:
+  Connection& connection_;
+  absl::Time now_;
+
+  Statement get_job_{connection_, "SELECT " IMGFLEET_JOB_COLUMNS " FROM jobs WHERE id = ?"};
+  Statement insert_job_{
+      connection_, "INSERT INTO jobs (" IMGFLEET_JOB_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"};
+  Statement update_job_{connection_,
+                        "UPDATE jobs SET state = ?, failure = ?, items = ?, shards = ?, succeeded = ?, "
+                        "failed = ?, fetched_bytes = ?, reasons = ?, last_commit_seq = ?, end_time = ?, "
+                        "leased_items = ?, ready_shards = ? WHERE id = ?"};
+  Statement being_read_{connection_, "SELECT " IMGFLEET_JOB_COLUMNS " FROM jobs WHERE state = 1 ORDER BY id"};
+  Statement get_shard_{connection_,
+                       "SELECT " IMGFLEET_SHARD_COLUMNS " FROM shards WHERE job_id = ? AND shard = ?"};
+  Statement get_payload_{connection_, "SELECT payload FROM items WHERE job_id = ? AND shard = ?"};
+  Statement insert_shard_{
+      connection_, "INSERT INTO shards (" IMGFLEET_SHARD_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"};
+  Statement insert_items_{connection_, "INSERT INTO items (job_id, shard, payload) VALUES (?,?,?)"};
+  Statement update_shard_{connection_,
+                          "UPDATE shards SET state = ?, epoch = ?, holder = ?, due = ?, lease_end = ?, "
+                          "lease_limit = ?, losses = ?, excused = ?, committed = ? "
+                          "WHERE job_id = ? AND shard = ?"};
+  Statement insert_chunk_{connection_,
+                          "INSERT INTO chunks (job_id, " IMGFLEET_CHUNK_COLUMNS ") VALUES (?,?,?,?,?)"};
+  // INDEXED BY: a plan that had to scan all shards must fail the tests, not slow down with the years.
+  Statement ready_jobs_{connection_,
+                        "SELECT id, leased_items FROM jobs INDEXED BY jobs_ready "
+                        "WHERE state <= 2 AND ready_shards > 0 ORDER BY leased_items, id LIMIT ?"};
+  Statement ready_shards_{connection_, "SELECT " IMGFLEET_SHARD_COLUMNS
+                                       " FROM shards INDEXED BY shards_ready "
+                                       "WHERE state = 1 AND job_id = ? ORDER BY shard LIMIT ?"};
+  Statement leases_of_{connection_, "SELECT " IMGFLEET_SHARD_COLUMNS
+                                    " FROM shards INDEXED BY shards_leased WHERE state = 2 AND holder = ?"};
+  Statement due_shards_{connection_, "SELECT " IMGFLEET_SHARD_COLUMNS
+                                     " FROM shards INDEXED BY shards_due "
+                                     "WHERE state IN (2, 3) AND due <= ? ORDER BY due LIMIT ?"};
+  Statement next_due_{connection_,
+                      "SELECT due FROM shards INDEXED BY shards_due WHERE state IN (2, 3) "
+                      "ORDER BY due LIMIT 1"};
+};
+
+}  // namespace imgfleet::store
