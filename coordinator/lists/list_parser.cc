@@ -233,7 +233,7 @@ absl::Status ListParser::State::TakeFirst(const Record& record) {
     return Refuse(record.line, absl::StrCat("the line is not UTF-8 at its byte ", ValidUtf8Prefix(bytes) + 1,
                                             "; convert the list to UTF-8"));
   }
-  if (json_.has_value() && Trim(bytes).front() == '[') {
+  if (json_.has_value() && absl::StartsWith(Trim(bytes), "[")) {
     return Refuse(record.line, "the list is a JSON array; write one object or string a line (jq -c '.[]')");
   }
   if (!table_.has_value()) return absl::OkStatus();
