@@ -1,13 +1,22 @@
 // Reads what an image is from its first bytes.
 //
 // Probing never guesses: as long as the bytes at hand do not prove an answer it says which byte it needs
-// next, and a cut file gives kTruncated rather than a wrong size. It allocates a bounded amount (a few
-// kilobytes, whatever the image claims), touches no I/O and keeps no state between calls: every call sees all
-// bytes fetched so far.
+// next, and a cut file gives kTruncated rather than a wrong size. It allocates nothing but error messages,
+// whatever the image claims, touches no I/O and keeps no state between calls: every call sees all bytes
+// fetched so far, and more of them never change an answer that was kOk.
 //
 //   Bytes seen = ...;                       // the file's prefix, perhaps with a hole and a later piece
 //   ProbeResult result = Probe(seen);
 //   if (result.status == ProbeStatus::kNeedMore) fetch from result.need_offset on, then probe again
+//
+// Where the header lies in more than one place (a JPEG whose segments are jumped over, a TIFF directory
+// at the end, the meta box behind the pixels), need_offset jumps. A second jump would need two pieces, and
+// Bytes holds only one: the range asked for then begins again at the first byte that was used of the
+// present piece and reaches to the end of what is new. So whatever is asked for may replace the present
+// piece (or join the prefix, where it continues it), every answer kNeedMore names at least one byte that is
+// not at hand, and a caller that fetches what it is asked for comes to an end.
+//
+// Detection is by content (detect.h), each format is read in a file of its own (readers.h).
 #pragma once
 
 #include <cstdint>
@@ -33,7 +42,7 @@ enum class Format : uint8_t {
   kTiff,
 };
 
-// "jpeg", "image/jpeg", and the name Pillow uses ("JPEG"). Static storage.
+// "jpeg" and "image/jpeg". Static storage.
 absl::string_view FormatName(Format format);
 absl::string_view MimeType(Format format);
 
@@ -42,18 +51,24 @@ enum class ProbeStatus : uint8_t {
   kNeedMore,     // Bytes from `need_offset` on are needed (`need_bytes` of them, as far as known).
   kTruncated,    // The file ends (total size known and reached) before its header does.
   kCorrupt,      // The format is clear, the header contradicts itself.
-  kUnsupported,  // A known image format, or variant, that is not measured; `message` names it.
+  kUnsupported,  // A known image format, or variant, that is not measured, or an SVG that states no size;
+                 // `message` names it.
   kNotAnImage,   // No image format begins like this.
 };
 
 struct ImageInfo {
   Format format = Format::kUnknown;
-  // Stored pixels (SVG: CSS pixels, rounded to nearest, at least 1).
+  // Stored pixels (SVG: CSS pixels, rounded to nearest, at least 1). Never 0 with kOk.
   uint32_t width = 0, height = 0;
-  // After orientation.
+  // After orientation, and in HEIF the clean aperture.
   uint32_t display_width = 0, display_height = 0;
-  uint8_t orientation = 1;  // EXIF 1..8; in HEIF the properties' equivalent.
+  // EXIF 1..8; in HEIF the equivalent of its properties, in their order. PNG: only of an eXIf chunk before
+  // the pixels; animated WebP: not sought.
+  uint8_t orientation = 1;
+  // More than one frame is to be shown over time, as far as the header tells. GIF: a second image in the
+  // first 8 KiB, or, where the first one reaches beyond them, the looping extension.
   bool animated = false;
+  // The rest is unset unless known. `channels` are the stored samples of a pixel: a palette counts as 1.
   std::optional<uint32_t> frames;
   std::optional<uint8_t> bit_depth;
   std::optional<uint8_t> channels;
@@ -63,9 +78,10 @@ struct ImageInfo {
 
 struct ProbeResult {
   ProbeStatus status = ProbeStatus::kNeedMore;
+  // With other statuses than kOk only `format`, where it is clear.
   ImageInfo info;
-  // With kNeedMore: the first byte wanted, and how many from there would bring the next decision (0:
-  // unknown).
+  // With kNeedMore: the first byte wanted, and how many from there are expected to bring the next decision:
+  // never 0, never beyond a known end of the file. Fewer do no harm but ask again; more may save a request.
   uint64_t need_offset = 0;
   uint64_t need_bytes = 0;
   // With kCorrupt, kUnsupported, kNotAnImage, kTruncated: what was seen, for a person.

@@ -1,0 +1,97 @@
+// PNG: the header chunk gives the size; the chunks before the image data tell of animation, transparency and
+// orientation. An eXIf chunk behind the image data is legal but not sought: finding it would cost the whole
+// file.
+#include <array>
+
+#include "absl/strings/str_cat.h"
+#include "worker/image/orientation.h"
+#include "worker/image/readers.h"
+
+namespace imgfleet::image {
+namespace {
+
+constexpr uint32_t kMaxLength = 0x7FFFFFFF;
+constexpr uint64_t kAfterJump = 1024;
+
+constexpr uint32_t Name(const char (&text)[5]) {
+  return static_cast<uint32_t>(text[0]) << 24 | static_cast<uint32_t>(text[1]) << 16 |
+         static_cast<uint32_t>(text[2]) << 8 | static_cast<uint32_t>(text[3]);
+}
+
+bool IsName(uint32_t name) {
+  for (int shift = 0; shift < 32; shift += 8) {
+    const uint8_t c = static_cast<uint8_t>(name >> shift) | 0x20;
+    if (c < 'a' || c > 'z') return false;
+  }
+  return true;
+}
+
+// Fills `info` from the IHDR chunk's data; false if it contradicts itself.
+bool ReadHeader(Source& source, uint64_t data, ImageInfo& info) {
+  info.width = source.Be32(data);
+  info.height = source.Be32(data + 4);
+  const uint8_t depth = source.U8(data + 8);
+  const uint8_t colour = source.U8(data + 9);
+  const uint8_t interlace = source.U8(data + 12);
+  if (info.width == 0 || info.height == 0 || info.width > kMaxLength || info.height > kMaxLength)
+    return false;
+  constexpr std::array<uint8_t, 7> kChannels = {1, 0, 3, 1, 2, 0, 4};
+  if (colour >= kChannels.size() || kChannels[colour] == 0 || interlace > 1) return false;
+  if (depth != 1 && depth != 2 && depth != 4 && depth != 8 && depth != 16) return false;
+  info.bit_depth = depth;
+  info.channels = kChannels[colour];
+  info.has_alpha = colour >= 4;
+  info.progressive = interlace == 1;
+  return true;
+}
+
+}  // namespace
+
+ProbeResult ReadPng(Source& source) {
+  ImageInfo info;
+  info.format = Format::kPng;
+  uint64_t at = 8;
+  uint8_t orientation = 1;
+  uint32_t frames = 1;
+  bool header_seen = false;
+  for (;;) {
+    if (!source.Has(at, 8)) return source.Missing(Format::kPng, at, 8, kAfterJump);
+    const uint32_t length = source.Be32(at);
+    const uint32_t name = source.Be32(at + 4);
+    const uint64_t data = at + 8;
+    if (length > kMaxLength || !IsName(name)) {
+      return Corrupt(Format::kPng, absl::StrCat("PNG: no chunk where one must be, at byte ", at));
+    }
+    if (name == Name("IHDR")) {
+      if (header_seen || length != 13) return Corrupt(Format::kPng, "PNG: a wrong IHDR chunk");
+      if (!source.Has(data, 13)) return source.Missing(Format::kPng, data, 13);
+      if (!ReadHeader(source, data, info))
+        return Corrupt(Format::kPng, "PNG: impossible values in the IHDR chunk");
+      header_seen = true;
+    } else if (!header_seen) {
+      if (name != Name("CgBI") || at != 8) return Corrupt(Format::kPng, "PNG: the first chunk is not IHDR");
+    } else if (name == Name("acTL")) {
+      if (length != 8) return Corrupt(Format::kPng, "PNG: a wrong acTL chunk");
+      if (!source.Has(data, 4)) return source.Missing(Format::kPng, data, 4);
+      frames = source.Be32(data);
+      if (frames == 0) return Corrupt(Format::kPng, "PNG: an animation of 0 frames");
+    } else if (name == Name("tRNS")) {
+      info.has_alpha = true;
+    } else if (name == Name("eXIf")) {
+      const ExifOrientation exif = ReadExifOrientation(source, data, data + length);
+      if (!exif.known) return source.Missing(Format::kPng, exif.need_offset, exif.need_size);
+      orientation = exif.orientation;
+    } else if (name == Name("IDAT")) {
+      break;
+    } else if (name == Name("IEND")) {
+      return Corrupt(Format::kPng, "PNG: no image data");
+    }
+    at = data + length + 4;
+  }
+  info.frames = frames;
+  info.animated = frames > 1;
+  SetOrientation(info, orientation);
+  return Ok(info);
+}
+
+}  // namespace imgfleet::image
