@@ -40,22 +40,25 @@ v1::UploadJobRequest FirstMessage(const InfoOptions& options) {
 
 // What is left to do after Ctrl-C, and how.
 int SayHowToGoOn(const InfoOptions& options, const Reading& reading, bool uploaded) {
-  const std::string done = outcome::Grouped(reading.next_index);
-  if (options.server.empty()) {
-    Say(absl::StrCat(
-        "stopped after the list's first ", done,
-        " items; their outcomes are written. To go on, give the rest of the list to another run. A job given "
-        "to a server (--server) goes on by itself."));
-  } else if (uploaded) {
-    const std::string at = absl::StrCat(reading.job_id, " --server=", options.server);
-    Say(absl::StrCat("stopped after the list's first ", done,
-                     " items; the job goes on. The rest of it: imgfleet jobs results ", at,
-                     " --from-index=", reading.next_index, ". To end it: imgfleet jobs cancel ", at));
+  std::string text =
+      absl::StrCat("stopped after the list's first ", outcome::Grouped(reading.next_index), " items");
+  if (options.reachable.empty()) {
+    absl::StrAppend(
+        &text,
+        "; their outcomes are written. To go on, give the rest of the list to another run. With "
+        "--store=sqlite:FILE a run can be gone on with, and with --server a job goes on by itself.");
+  } else if (!uploaded) {
+    absl::StrAppend(&text, ", before the whole list was taken over: run the command again.");
   } else {
-    Say(absl::StrCat(
-        "stopped after the list's first ", done,
-        " items, before all of the list was sent; the server ends the job. Run the command again."));
+    absl::StrAppend(&text, options.server.empty() ? "." : "; the job goes on.",
+                    " To have the rest: imgfleet jobs results ", reading.job_id, " ", options.reachable,
+                    " --from-index=", reading.next_index);
+    if (options.server.empty()) absl::StrAppend(&text, " (and this run's flags for fetching, if any).");
+    if (!options.server.empty()) {
+      absl::StrAppend(&text, ". To end it: imgfleet jobs cancel ", reading.job_id, " ", options.reachable);
+    }
   }
+  Say(text);
   return kInterrupted;
 }
 

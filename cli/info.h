@@ -26,7 +26,10 @@ struct InfoOptions {
   absl::Duration attempt_timeout = absl::Seconds(30);
   uint32_t max_attempts = 3;
   bool quiet = false;
-  std::string server;  // Only named in messages; empty: the job dies with this process.
+  // Only named in messages.
+  std::string server;  // Empty: the work is done in this process.
+  std::string
+      reachable;  // The flag by which another run finds the job: "--server=..." or "--store=..."; else empty.
 };
 
 // Submits the list through `jobs`, prints outcomes on standard output as they come and messages on standard

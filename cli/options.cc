@@ -1,0 +1,112 @@
+#include "cli/options.h"
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/address_policy.h"
+
+namespace imgfleet::cli {
+namespace {
+
+void DeclareFormat(config::Command& command, Format* format) {
+  command.Choice("format", format,
+                 {{"ndjson", Format::kNdjson}, {"csv", Format::kCsv}, {"json", Format::kJson}},
+                 "How outcomes are written to standard output.");
+}
+
+constexpr char kInMemory[] = "memory:";
+
+absl::Status CheckCidr(const std::string& value) { return Cidr::Parse(value).status(); }
+
+void DeclareFetch(config::Program& program, FetchOptions& fetch) {
+  program.Integer("threads", &fetch.threads, 0, 256,
+                  "Event loops that fetch; 0 takes one per core. Without --server.");
+  program.Integer("concurrency", &fetch.concurrency, 1, 100'000,
+                  "Items in flight at a time. Without --server.");
+  program.Texts("allow-address", "CIDR", &fetch.allow_addresses,
+                "Addresses that may be fetched from besides those of the public Internet. Without --server.",
+                CheckCidr);
+  program.Texts("map-host", "HOST[:PORT]=ADDRESS[:PORT]", &fetch.map_hosts,
+                "Where a host is found, instead of asking DNS. Without --server.");
+  program.Text("ca-file", "PEM", &fetch.ca_file,
+               "Certificate authorities to trust besides the system's. Without --server.");
+  program.Text("user-agent", "TEXT", &fetch.user_agent, "What fetches call themselves. Without --server.");
+}
+
+void DeclareInfo(config::Command& command, Options& options) {
+  InfoOptions& info = options.info;
+  command.Positional("list", &info.list, "A file of URLs, or - for standard input.");
+  DeclareFormat(command, &info.format);
+  command.Choice("list-format", &info.list_format,
+                 {{"auto", v1::LIST_FORMAT_UNSPECIFIED},
+                  {"text", v1::TEXT},
+                  {"tsv", v1::TSV},
+                  {"csv", v1::CSV},
+                  {"jsonl", v1::JSON_LINES}},
+                 "How the list is written; auto tells by its name, else by its first line.");
+  command.Text("url-column", "NAME", &info.url_column, "The list's column of URLs, \"url\" unless named.");
+  command.Text("id-column", "NAME", &info.id_column, "The list's column of ids, \"id\" unless named.");
+  command.Duration("timeout", &info.attempt_timeout, absl::Milliseconds(1), absl::Minutes(10),
+                   "For one attempt at one image.");
+  command.Integer("attempts", &info.max_attempts, 1, 10, "Attempts at an image whose failure may pass.");
+  command.Switch("quiet", &info.quiet, "No progress bar and no closing sentence.");
+}
+
+absl::Status CheckJobs(const Options& options) {
+  const JobsOptions& jobs = options.jobs;
+  if (options.info.reachable.empty()) {
+    return absl::InvalidArgumentError(
+        "jobs live on a server or in a file: name it with --server HOST:PORT or --store sqlite:FILE");
+  }
+  if (jobs.action != "list" && jobs.job_id.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("which job? imgfleet jobs ", jobs.action, " JOB"));
+  }
+  return absl::OkStatus();
+}
+
+void DeclareJobs(config::Command& command, Options& options) {
+  JobsOptions& jobs = options.jobs;
+  command.Positional("action", &jobs.action, "One of list, get, results, cancel.", true);
+  command.Positional("job", &jobs.job_id, "The job's id; not for list.", /*required=*/false);
+  DeclareFormat(command, &jobs.format);
+  command.Integer("from-index", &jobs.from_index, 0, int64_t{1} << 53, "results: the first item wanted.");
+  command.Check([&jobs] {
+    for (const char* action : {"list", "get", "results", "cancel"}) {
+      if (jobs.action == action) return absl::OkStatus();
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat("there is no action \"", jobs.action, "\": one of list, get, results, cancel"));
+  });
+  command.Check([&options] { return CheckJobs(options); });
+}
+
+}  // namespace
+
+void Declare(config::Program& program, Options& options) {
+  program.Address("server", &options.server,
+                  "The coordinator to work with. Without it, info does everything in this process.",
+                  /*may_be_empty=*/true);
+  program.Text("store", "sqlite:PATH|memory:", &options.store,
+               "Where jobs done in this process are kept; in a file they can be gone on with.");
+  program.Choice("log-level", &options.log_level,
+                 {{"debug", log::Level::kDebug},
+                  {"info", log::Level::kInfo},
+                  {"warning", log::Level::kWarning},
+                  {"error", log::Level::kError}},
+                 "What is logged to standard error besides messages.");
+  program.Check([&options] {
+    const std::string server = options.server.ToString();
+    options.info.server = options.jobs.server = server;
+    if (!server.empty()) {
+      options.info.reachable = absl::StrCat("--server=", server);
+    } else if (options.store != kInMemory) {
+      options.info.reachable = absl::StrCat("--store=", options.store);
+    }
+    return absl::OkStatus();
+  });
+  DeclareFetch(program, options.fetch);
+  DeclareInfo(program.AddCommand("info", "Measures the images of a list."), options);
+  DeclareJobs(program.AddCommand("jobs", "Looks after the jobs of a server, or of a file."), options);
+}
+
+}  // namespace imgfleet::cli
