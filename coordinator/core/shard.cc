@@ -58,8 +58,8 @@ uint32_t LeasedItems(const Shard& shard) {
 }
 
 uint32_t LeasableItems(const Shard& shard) {
-  const uint32_t open = Open(shard);
-  return shard.lease_limit == 0 ? open : std::min(open, shard.lease_limit);
+  const uint32_t suspects = OpenBelow(shard, shard.suspects_end);
+  return suspects == 0 ? Open(shard) : std::max(suspects / 2, 1u);
 }
 
 std::optional<uint32_t> SettleLoss(Shard& shard) {
@@ -67,11 +67,11 @@ std::optional<uint32_t> SettleLoss(Shard& shard) {
   shard.holder.clear();
   if (!lost || ++shard.losses < kMaxLosses) return std::nullopt;
   shard.losses = 0;
-  const uint32_t suspects = OpenBelow(shard, shard.lease_end);
-  if (suspects > 1) {
-    shard.lease_limit = suspects / 2;
+  if (OpenBelow(shard, shard.lease_end) > 1) {
+    shard.suspects_end = shard.lease_end;
     return std::nullopt;
   }
+  shard.suspects_end = 0;
   for (uint32_t offset = 0; offset < shard.lease_end; ++offset) {
     if (!shard.committed.Get(offset)) return offset;
   }
@@ -124,7 +124,6 @@ ChunkCheck CheckChunk(const Shard& shard, const Chunk& chunk) {
 void CommitOffsets(Shard& shard, const std::vector<uint32_t>& offsets) {
   for (const uint32_t offset : offsets) shard.committed.Set(offset);
   shard.losses = 0;
-  shard.lease_limit = 0;
   shard.excused = true;
   if (Open(shard) == 0) {
     shard.state = ShardState::kDone;

@@ -10,9 +10,10 @@
 // is still good until somebody else gets the shard, so a worker that was merely late loses nothing.
 //
 // Poison. A lease that nobody could finish is judged when the shard is leased next: it counts as lost if it
-// lapsed without one committed chunk. After kMaxLosses in a row the next lease covers half of what the lost
-// one did, and a single item lost that often has taken its workers with it: it gets an outcome of its own,
-// and its neighbours go on. A committed chunk forgives all losses; a hand-back counts nothing.
+// lapsed without one committed chunk. After kMaxLosses in a row what it covered is suspect: leases cover half
+// of the suspects that are left, until a single one has been lost that often. That item has taken its workers
+// with it: it gets an outcome of its own, and its neighbours go on. So the guilty one of n costs at most
+// kMaxLosses * (log2 n + 1) leases. A committed chunk forgives the losses; a hand-back counts nothing.
 //
 // Pure functions over plain structs; time comes in as an argument. A precondition that does not hold is a
 // mistake of the caller.
@@ -45,11 +46,11 @@ struct Shard {
   std::string holder;
   // LEASED: when the lease lapses. DELAYED: when the shard becomes READY. Otherwise without meaning.
   absl::Time due = absl::InfinitePast();
-  uint32_t lease_end = 0;    // The lease covers every offset below without an outcome.
-  uint32_t lease_limit = 0;  // Items that the next lease may cover; 0 for all.
-  uint32_t losses = 0;       // Lost leases in a row.
-  bool excused = false;      // Losing the current lease says nothing against its items.
-  Bitmap committed;          // Which offsets have an outcome.
+  uint32_t lease_end = 0;     // The lease covers every offset below without an outcome.
+  uint32_t suspects_end = 0;  // Of the open offsets below, one kills workers; 0 where nothing is suspected.
+  uint32_t losses = 0;        // Lost leases in a row.
+  bool excused = false;       // Losing the current lease says nothing against its items.
+  Bitmap committed;           // Which offsets have an outcome.
 };
 
 // A shard as it is appended: what is known at birth has its outcome already.

@@ -46,7 +46,7 @@ core::Shard ShardFrom(const Rows& row) {
   shard.holder = row.Text(7);
   shard.due = absl::FromUnixMicros(row.Int(8));
   shard.lease_end = static_cast<uint32_t>(row.Int(9));
-  shard.lease_limit = static_cast<uint32_t>(row.Int(10));
+  shard.suspects_end = static_cast<uint32_t>(row.Int(10));
   shard.losses = static_cast<uint32_t>(row.Int(11));
   shard.excused = row.Int(12) != 0;
   shard.committed = core::Bitmap::FromBytes(row.Text(13));

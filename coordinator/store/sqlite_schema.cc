@@ -29,7 +29,7 @@ CREATE INDEX jobs_reading ON jobs (id) WHERE state = 1;
 CREATE TABLE shards (
   job_id TEXT NOT NULL, shard INTEGER NOT NULL, first_index INTEGER NOT NULL, items INTEGER NOT NULL,
   payload_bytes INTEGER NOT NULL, state INTEGER NOT NULL, epoch INTEGER NOT NULL, holder TEXT NOT NULL,
-  due INTEGER NOT NULL, lease_end INTEGER NOT NULL, lease_limit INTEGER NOT NULL, losses INTEGER NOT NULL,
+  due INTEGER NOT NULL, lease_end INTEGER NOT NULL, suspects_end INTEGER NOT NULL, losses INTEGER NOT NULL,
   excused INTEGER NOT NULL, committed BLOB NOT NULL,
   PRIMARY KEY (job_id, shard)) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX shards_by_index ON shards (job_id, first_index);

@@ -54,7 +54,7 @@ class SqliteTransaction final : public Transaction {
   Statement insert_items_{connection_, "INSERT INTO items (job_id, shard, payload) VALUES (?,?,?)"};
   Statement update_shard_{connection_,
                           "UPDATE shards SET state = ?, epoch = ?, holder = ?, due = ?, lease_end = ?, "
-                          "lease_limit = ?, losses = ?, excused = ?, committed = ? "
+                          "suspects_end = ?, losses = ?, excused = ?, committed = ? "
                           "WHERE job_id = ? AND shard = ?"};
   Statement insert_chunk_{connection_,
                           "INSERT INTO chunks (job_id, " IMGFLEET_CHUNK_COLUMNS ") VALUES (?,?,?,?,?)"};

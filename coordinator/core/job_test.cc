@@ -1,0 +1,151 @@
+#include "coordinator/core/job.h"
+
+#include <gtest/gtest.h>
+
+#include "coordinator/core/fair_share.h"
+#include "coordinator/core/sharder.h"
+
+namespace imgfleet::core {
+namespace {
+
+const absl::Time kWall = absl::FromUnixSeconds(5000);
+
+NewShard ShardOf(uint64_t first_index, uint32_t items) { return {first_index, items, "items", {}}; }
+
+TEST(Job, StatesChangeOnlyForward) {
+  struct Case {
+    JobState from;
+    JobState finished, broken_off, cancelled;
+  };
+  const Case cases[] = {
+      {JobState::kReading, JobState::kRunning, JobState::kFailed, JobState::kCancelled},
+      {JobState::kRunning, JobState::kRunning, JobState::kRunning, JobState::kCancelled},
+      {JobState::kCompleted, JobState::kCompleted, JobState::kCompleted, JobState::kCompleted},
+      {JobState::kFailed, JobState::kFailed, JobState::kFailed, JobState::kFailed},
+      {JobState::kCancelled, JobState::kCancelled, JobState::kCancelled, JobState::kCancelled},
+  };
+  for (const Case& c : cases) {
+    Job job;
+    job.items = 1;
+    job.state = c.from;
+    Job finished = job, broken_off = job, cancelled = job;
+    FinishReading(finished, absl::OkStatus(), kWall);
+    FinishReading(broken_off, absl::DataLossError("cut"), kWall);
+    Cancel(cancelled, kWall);
+    EXPECT_EQ(finished.state, c.finished);
+    EXPECT_EQ(broken_off.state, c.broken_off);
+    EXPECT_EQ(cancelled.state, c.cancelled);
+    EXPECT_EQ(cancelled.end_time == kWall, !Ended(c.from));
+    EXPECT_EQ(broken_off.failure, c.from == JobState::kReading ? "cut" : "");
+  }
+}
+
+TEST(Job, CompletesWithTheLastOutcomeOfAReadList) {
+  Job job;
+  FinishReading(job, absl::OkStatus(), kWall);
+  EXPECT_EQ(job.state, JobState::kCompleted) << "no items at all";
+
+  Job two;
+  two.items = 2;
+  EXPECT_EQ(CountOutcomes(two, {1, 1, 30, {{6, 1}}}), 1u);
+  CompleteIfDone(two, kWall);
+  EXPECT_EQ(two.state, JobState::kReading) << "more items may follow";
+  FinishReading(two, absl::OkStatus(), kWall);
+  EXPECT_EQ(two.state, JobState::kCompleted);
+  EXPECT_EQ(two.end_time, kWall);
+}
+
+TEST(Job, OutcomesAreCounted) {
+  Job job;
+  EXPECT_EQ(CountOutcomes(job, {2, 1, 30, {{6, 1}}}), 1u);
+  EXPECT_EQ(CountOutcomes(job, {0, 3, 5, {{6, 1}, {1, 2}}}), 2u);
+  EXPECT_EQ(job.counts.succeeded, 2u);
+  EXPECT_EQ(job.counts.failed, 4u);
+  EXPECT_EQ(job.counts.fetched_bytes, 35u);
+  EXPECT_EQ(job.counts.reasons, (ReasonCounts{{1, 2}, {6, 2}}));
+}
+
+TEST(Job, AppendIsChecked) {
+  Job job;
+  job.items = 10;
+  EXPECT_TRUE(CheckAppend(job, ShardOf(10, 1)).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(CheckAppend(job, ShardOf(9, 1))));
+  EXPECT_TRUE(absl::IsInvalidArgument(CheckAppend(job, ShardOf(11, 1))));
+  EXPECT_TRUE(absl::IsInvalidArgument(CheckAppend(job, ShardOf(10, 0))));
+  EXPECT_TRUE(absl::IsInvalidArgument(CheckAppend(job, ShardOf(10, kMaxShardItems + 1))));
+  NewShard known = ShardOf(10, 3);
+  known.known.offsets = {1, 3};
+  known.known.counts.succeeded = 2;
+  EXPECT_TRUE(absl::IsInvalidArgument(CheckAppend(job, known))) << "beyond the shard";
+  known.known.offsets = {2, 1};
+  EXPECT_TRUE(absl::IsInvalidArgument(CheckAppend(job, known))) << "not ascending";
+  known.known.offsets = {1, 2};
+  EXPECT_TRUE(CheckAppend(job, known).ok());
+  known.known.counts.failed = 1;
+  EXPECT_TRUE(absl::IsInvalidArgument(CheckAppend(job, known))) << "counts lie";
+  job.state = JobState::kRunning;
+  EXPECT_TRUE(absl::IsFailedPrecondition(CheckAppend(job, ShardOf(10, 1))));
+}
+
+TEST(Job, KnowsWhatIsReadyAndLeased) {
+  JobRecord record;
+  Shard shard = MakeShard({"job", 0}, ShardOf(0, 3));
+  Account(record, nullptr, shard);
+  EXPECT_EQ(record.job.items, 3u);
+  EXPECT_EQ(record.job.shards, 1u);
+  EXPECT_EQ(record.ready_shards, 1u);
+  const auto change = [&](auto how) {
+    const Shard before = shard;
+    how();
+    Account(record, &before, shard);
+  };
+  change([&] { Lease(shard, "w", kWall); });
+  EXPECT_EQ(record.ready_shards, 0u);
+  EXPECT_EQ(record.leased_items, 3u);
+  change([&] { CommitOffsets(shard, {0}); });
+  EXPECT_EQ(record.leased_items, 2u);
+  change([&] { ComeDue(shard); });
+  EXPECT_EQ(record.ready_shards, 1u);
+  EXPECT_EQ(record.leased_items, 0u);
+}
+
+TEST(Sharder, ShardsDoubleUpToTheLimit) {
+  Sharder sharder;
+  for (const uint32_t size : {16u, 32u, 64u, 128u, 256u, 512u, 1000u, 1000u}) {
+    while (sharder.Fits(100)) sharder.Add(100);
+    EXPECT_EQ(sharder.items(), size);
+    sharder.Cut();
+  }
+}
+
+TEST(Sharder, BytesCloseAShardToo) {
+  Sharder sharder;
+  sharder.Add(kMaxShardBytes - 10);
+  EXPECT_TRUE(sharder.Fits(10));
+  EXPECT_FALSE(sharder.Fits(11));
+  sharder.Cut();
+  EXPECT_TRUE(sharder.Fits(kMaxShardBytes + 1)) << "one alone always fits";
+  sharder.Add(kMaxShardBytes + 1);
+  EXPECT_FALSE(sharder.Fits(1));
+}
+
+TEST(FairShare, FewestLeasedFirstThenOldest) {
+  EXPECT_TRUE(ComesBefore({"b", 1}, {"a", 2}));
+  EXPECT_TRUE(ComesBefore({"a", 2}, {"b", 2}));
+  EXPECT_FALSE(ComesBefore({"a", 2}, {"a", 2}));
+}
+
+TEST(FairShare, FirstShardAlwaysFits) {
+  Room room{10, 100};
+  EXPECT_TRUE(room.Fits(1000, 1000));
+  room.Take(4, 40);
+  EXPECT_TRUE(room.Fits(6, 60));
+  EXPECT_FALSE(room.Fits(7, 60));
+  EXPECT_FALSE(room.Fits(6, 61));
+  room.Take(6, 200);
+  EXPECT_FALSE(room.Fits(1, 0));
+  EXPECT_FALSE((Room{0, 100}).Fits(1, 1));
+}
+
+}  // namespace
+}  // namespace imgfleet::core

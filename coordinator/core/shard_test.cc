@@ -1,0 +1,241 @@
+#include "coordinator/core/shard.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <optional>
+
+namespace imgfleet::core {
+namespace {
+
+using testing::ElementsAre;
+
+const absl::Time kNow = absl::UnixEpoch() + absl::Hours(1);
+const absl::Time kUntil = kNow + absl::Seconds(15);
+
+Shard Fresh(uint32_t items) { return MakeShard({"job", 0}, {0, items, "items", {}}); }
+
+Chunk ChunkOf(uint64_t epoch, std::vector<uint32_t> offsets) {
+  Chunk chunk;
+  chunk.lease = {{"job", 0}, epoch};
+  chunk.counts.succeeded = offsets.size();
+  chunk.offsets = std::move(offsets);
+  return chunk;
+}
+
+// Leases, and loses the lease without a word. True where that gave an item up.
+std::optional<uint32_t> Lose(Shard& shard) {
+  const std::optional<uint32_t> poison = SettleLoss(shard);
+  if (poison) return poison;
+  Lease(shard, "w", kUntil);
+  ComeDue(shard);
+  return std::nullopt;
+}
+
+TEST(Bitmap, StoresBitsLowestFirst) {
+  Bitmap bitmap(10);
+  bitmap.Set(0);
+  bitmap.Set(9);
+  EXPECT_EQ(bitmap.bytes(), std::string("\x01\x02"));
+  EXPECT_EQ(bitmap.Count(), 2u);
+  EXPECT_TRUE(Bitmap::FromBytes(bitmap.bytes()).Get(9));
+  EXPECT_FALSE(bitmap.Get(8));
+  EXPECT_FALSE(bitmap.Get(1000));
+}
+
+TEST(Shard, LeaseCoversWhatHasNoOutcome) {
+  NewShard with_known{0, 4, "items", {}};
+  with_known.known.offsets = {1};
+  Shard shard = MakeShard({"job", 0}, with_known);
+  EXPECT_EQ(shard.state, ShardState::kReady);
+  EXPECT_THAT(Lease(shard, "w", kUntil), ElementsAre(0, 2, 3));
+  EXPECT_EQ(shard.state, ShardState::kLeased);
+  EXPECT_EQ(shard.epoch, 1u);
+  EXPECT_EQ(LeasedItems(shard), 3u);
+}
+
+TEST(Shard, OneKnownFromBirthIsDone) {
+  NewShard all_known{0, 2, "items", {}};
+  all_known.known.offsets = {0, 1};
+  EXPECT_EQ(MakeShard({"job", 0}, all_known).state, ShardState::kDone);
+}
+
+TEST(Shard, ChunksAreJudged) {
+  struct Case {
+    const char* name;
+    Chunk chunk;
+    ChunkVerdict verdict;
+  };
+  Chunk lying = ChunkOf(2, {2});
+  lying.counts.failed = 1;
+  Chunk reasonless = ChunkOf(2, {2});
+  reasonless.counts = {0, 1, 0, {{6, 2}}};
+  const Case cases[] = {
+      {"fresh", ChunkOf(2, {3, 2}), ChunkVerdict::kFresh},
+      {"repeated", ChunkOf(2, {1, 0}), ChunkVerdict::kRepeated},
+      {"older epoch", ChunkOf(1, {2}), ChunkVerdict::kStale},
+      {"older epoch, known offsets", ChunkOf(1, {0}), ChunkVerdict::kStale},
+      {"epoch never given", ChunkOf(3, {2}), ChunkVerdict::kInvalid},
+      {"partly known", ChunkOf(2, {1, 2}), ChunkVerdict::kInvalid},
+      {"beyond the shard", ChunkOf(2, {4}), ChunkVerdict::kInvalid},
+      {"twice the same", ChunkOf(2, {2, 2}), ChunkVerdict::kInvalid},
+      {"empty", ChunkOf(2, {}), ChunkVerdict::kInvalid},
+      {"counts lie", lying, ChunkVerdict::kInvalid},
+      {"reasons lie", reasonless, ChunkVerdict::kInvalid},
+  };
+  Shard shard = Fresh(4);
+  Lease(shard, "v", kUntil);
+  ComeDue(shard);
+  SettleLoss(shard);
+  Lease(shard, "w", kUntil);
+  CommitOffsets(shard, {0, 1});
+  for (const Case& c : cases) {
+    const ChunkCheck check = CheckChunk(shard, c.chunk);
+    EXPECT_EQ(check.verdict, c.verdict) << c.name;
+    EXPECT_EQ(check.message.empty(), c.verdict != ChunkVerdict::kInvalid) << c.name;
+  }
+}
+
+TEST(Shard, RepetitionIsRecognisedAfterTheLeaseIsOver) {
+  Shard shard = Fresh(2);
+  Lease(shard, "w", kUntil);
+  CommitOffsets(shard, {0});
+  EXPECT_TRUE(HandBack(shard, 1, kNow, kNow));
+  EXPECT_EQ(CheckChunk(shard, ChunkOf(1, {0})).verdict, ChunkVerdict::kRepeated);
+  EXPECT_EQ(CheckChunk(shard, ChunkOf(1, {1})).verdict, ChunkVerdict::kStale);
+}
+
+TEST(Shard, LastOutcomeEndsIt) {
+  Shard shard = Fresh(2);
+  Lease(shard, "w", kUntil);
+  CommitOffsets(shard, {1});
+  EXPECT_EQ(shard.state, ShardState::kLeased);
+  CommitOffsets(shard, {0});
+  EXPECT_EQ(shard.state, ShardState::kDone);
+  EXPECT_FALSE(Renew(shard, "w", 1, kUntil));
+  EXPECT_EQ(CheckChunk(shard, ChunkOf(1, {0, 1})).verdict, ChunkVerdict::kRepeated);
+}
+
+TEST(Shard, LapsedLeaseIsGoodUntilTheNextOne) {
+  Shard shard = Fresh(2);
+  Lease(shard, "w", kUntil);
+  ComeDue(shard);
+  EXPECT_EQ(shard.state, ShardState::kReady);
+  EXPECT_EQ(CheckChunk(shard, ChunkOf(1, {0})).verdict, ChunkVerdict::kFresh);
+  EXPECT_FALSE(Renew(shard, "other", 1, kUntil));
+  EXPECT_TRUE(Renew(shard, "w", 1, kUntil));
+  EXPECT_EQ(shard.state, ShardState::kLeased);
+  EXPECT_EQ(shard.losses, 0u);
+
+  ComeDue(shard);
+  SettleLoss(shard);
+  Lease(shard, "other", kUntil);
+  EXPECT_FALSE(Renew(shard, "w", 1, kUntil));
+  EXPECT_EQ(CheckChunk(shard, ChunkOf(1, {0})).verdict, ChunkVerdict::kStale);
+}
+
+TEST(Shard, HandBackFreesAtOnceOrLater) {
+  Shard shard = Fresh(2);
+  Lease(shard, "w", kUntil);
+  EXPECT_FALSE(HandBack(shard, 7, kNow, kNow));
+  EXPECT_EQ(shard.state, ShardState::kLeased);
+  EXPECT_TRUE(HandBack(shard, 1, kNow, kNow + absl::Seconds(3)));
+  EXPECT_EQ(shard.state, ShardState::kDelayed);
+  EXPECT_EQ(shard.due, kNow + absl::Seconds(3));
+  EXPECT_FALSE(Renew(shard, "w", 1, kUntil));
+  EXPECT_TRUE(HandBack(shard, 1, kNow, kNow)) << "a repetition";
+  EXPECT_EQ(shard.state, ShardState::kDelayed);
+}
+
+TEST(Poison, HandingBackCountsNothing) {
+  Shard shard = Fresh(1);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(SettleLoss(shard), std::nullopt);
+    Lease(shard, "w", kUntil);
+    HandBack(shard, shard.epoch, kNow, kNow);
+  }
+  EXPECT_EQ(shard.losses, 0u);
+}
+
+TEST(Poison, CoordinatorsOwnRestartCountsNothing) {
+  Shard shard = Fresh(1);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(SettleLoss(shard), std::nullopt);
+    Lease(shard, "w", kUntil);
+    Orphan(shard, kNow);
+    EXPECT_EQ(shard.state, ShardState::kDelayed);
+    ComeDue(shard);
+  }
+  EXPECT_EQ(shard.losses, 0u);
+}
+
+TEST(Poison, ThreeLossesHalveTheLease) {
+  Shard shard = Fresh(8);
+  for (uint32_t i = 0; i < kMaxLosses; ++i) {
+    EXPECT_EQ(LeasableItems(shard), 8u);
+    Lose(shard);
+  }
+  SettleLoss(shard);
+  EXPECT_THAT(Lease(shard, "w", kUntil), ElementsAre(0, 1, 2, 3));
+  EXPECT_EQ(CheckChunk(shard, ChunkOf(shard.epoch, {4})).verdict, ChunkVerdict::kInvalid);
+}
+
+TEST(Poison, CommittedChunkForgives) {
+  Shard shard = Fresh(8);
+  Lose(shard);
+  Lose(shard);
+  SettleLoss(shard);
+  Lease(shard, "w", kUntil);
+  CommitOffsets(shard, {0});
+  ComeDue(shard);
+  EXPECT_EQ(SettleLoss(shard), std::nullopt);
+  EXPECT_EQ(shard.losses, 0u);
+  EXPECT_EQ(LeasableItems(shard), 7u);
+}
+
+TEST(Poison, HalfThatIsDoneLeavesTheRestReady) {
+  Shard shard = Fresh(4);
+  for (uint32_t i = 0; i < kMaxLosses; ++i) Lose(shard);
+  SettleLoss(shard);
+  EXPECT_THAT(Lease(shard, "w", kUntil), ElementsAre(0, 1));
+  CommitOffsets(shard, {0, 1});
+  EXPECT_EQ(shard.state, ShardState::kReady);
+  EXPECT_FALSE(Renew(shard, "w", shard.epoch, kUntil));
+  SettleLoss(shard);
+  EXPECT_THAT(Lease(shard, "w", kUntil), ElementsAre(2)) << "half of the suspects that are left";
+  CommitOffsets(shard, {2});
+  SettleLoss(shard);
+  EXPECT_THAT(Lease(shard, "w", kUntil), ElementsAre(3));
+}
+
+// Wherever the guilty item stands, its workers die at once, and nobody else's outcome is lost.
+TEST(Poison, IsFoundWhereverItStands) {
+  constexpr uint32_t kItems = 100;
+  for (uint32_t guilty = 0; guilty < kItems; ++guilty) {
+    Shard shard = Fresh(kItems);
+    std::optional<uint32_t> found;
+    int lost = 0;
+    for (int leases = 0; shard.state != ShardState::kDone && leases < 1000; ++leases) {
+      if (const std::optional<uint32_t> poison = SettleLoss(shard)) {
+        EXPECT_EQ(found, std::nullopt);
+        found = poison;
+        CommitOffsets(shard, {*poison});
+        continue;
+      }
+      const std::vector<uint32_t> offsets = Lease(shard, "w", kUntil);
+      if (std::find(offsets.begin(), offsets.end(), guilty) == offsets.end()) {
+        CommitOffsets(shard, offsets);
+      } else {
+        ++lost;
+        ComeDue(shard);
+      }
+    }
+    EXPECT_EQ(found, guilty);
+    EXPECT_EQ(shard.state, ShardState::kDone);
+    EXPECT_LE(lost, 24) << "three for each halving of 100";
+  }
+}
+
+}  // namespace
+}  // namespace imgfleet::core
