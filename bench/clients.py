@@ -1,0 +1,203 @@
+"""The clients that bench/run.py compares: each fetches one list of URLs once and says what that cost."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+import urllib.request
+from dataclasses import dataclass
+
+from origin import free_ports
+
+RANGE = "0-12287"  # The first range that imgfleet asks for.
+PATIENCE = 600  # Seconds that one run may take.
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+class Trouble(Exception):
+    """A client did not run; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    items: int
+    ok: int
+    seconds: float
+    cpu_seconds: float
+    fetched_bytes: int
+
+
+def run(command, stdout):
+    """Runs `command` to its end; (seconds, CPU seconds of it and its children)."""
+    begun = time.monotonic()
+    process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True)
+    signal.alarm(PATIENCE)
+    try:
+        message = process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    finally:
+        signal.alarm(0)
+    code = process.returncode = os.waitstatus_to_exitcode(status)
+    if code not in (0, 1):  # 1: some items failed, which is counted.
+        raise Trouble(f"{' '.join(command)}\nended with code {code}: {message.decode(errors='replace')[-800:]}")
+    return time.monotonic() - begun, usage.ru_utime + usage.ru_stime
+
+
+@dataclass(frozen=True)
+class Work:
+    """One list of URLs and what it takes to fetch it."""
+    folder: pathlib.Path
+    urls: list
+    in_flight: int
+    ca_file: str  # Empty without TLS.
+    http2: bool
+
+    def write(self, name, lines):
+        path = self.folder / name
+        path.write_text("".join(lines), encoding="utf-8")
+        return str(path)
+
+    def url_file(self):
+        return self.write("urls.txt", [url + "\n" for url in self.urls])
+
+    def run_json(self, command):
+        """Runs a client that ends with one line of JSON."""
+        out = self.folder / "out.json"
+        with open(out, "wb") as stdout:
+            seconds, cpu = run(command, stdout)
+        said = json.loads(out.read_text())
+        return Cost(said["items"], said["ok"], seconds, cpu, said["fetched_bytes"])
+
+    def cost_of_outcomes(self, path, seconds, cpu):
+        """The cost of a run whose outcomes, one JSON object a line, are in the file `path`."""
+        items = ok = fetched = 0
+        with open(path, encoding="utf-8") as lines:
+            for outcome in map(json.loads, lines):
+                items += 1
+                ok += outcome["status"] == "ok"
+                fetched += outcome.get("fetched_bytes", 0)
+        return Cost(items, ok, seconds, cpu, fetched)
+
+
+class BareLoop:
+    says = "bare libcurl loop"
+
+    def __init__(self, programs):
+        self.program = str(programs / "bench/bare_loop")
+
+    def fetch(self, work):
+        return work.run_json([self.program, work.url_file(), str(work.in_flight), RANGE, work.ca_file, str(int(work.http2))])
+
+
+class Aiohttp:
+    says = "aiohttp + Pillow"
+
+    def __init__(self, _):
+        self.program = str(pathlib.Path(__file__).with_name("aiohttp_client.py"))
+
+    def fetch(self, work):
+        return work.run_json(["/usr/bin/python3", self.program, work.url_file(), str(work.in_flight), work.ca_file])
+
+
+class Curl:
+    says = "curl --parallel"
+
+    def __init__(self, _):
+        pass
+
+    def fetch(self, work):
+        config = work.write("curl.conf", [f'url = "{url}"\noutput = "/dev/null"\n' for url in work.urls])
+        command = ["curl", "--silent", "--parallel", "--parallel-max", str(work.in_flight), "--range", RANGE, "--noproxy", "*",
+                   "--http2" if work.http2 else "--http1.1", "--write-out", "%{http_code} %{size_download}\n", "--config", config]
+        if work.ca_file:
+            command += ["--cacert", work.ca_file]
+        out = work.folder / "curl.out"
+        with open(out, "wb") as stdout:
+            seconds, cpu = run(command, stdout)
+        said = [line.split() for line in out.read_text().splitlines()]
+        return Cost(len(said), sum(code[0] == "2" for code, _ in said), seconds, cpu, sum(int(size) for _, size in said))
+
+
+class Info:
+    says = "imgfleet info"
+
+    def __init__(self, programs):
+        self.program = str(programs / "cli/imgfleet")
+
+    def fetch(self, work):
+        command = [self.program, "--allow-address", "127.0.0.0/8", "--concurrency", str(work.in_flight)]
+        if work.ca_file:
+            command += ["--ca-file", work.ca_file]
+        out = work.folder / "info.ndjson"
+        with open(out, "wb") as stdout:
+            seconds, cpu = run(command + ["info", "--quiet", work.url_file()], stdout)
+        return work.cost_of_outcomes(out, seconds, cpu)
+
+
+class Cluster:
+    """Coordinator, two workers and gateway, started for one run; counted is what all four cost from the request to its end."""
+
+    says = "cluster (coordinator, 2 workers, gateway)"
+
+    def __init__(self, programs):
+        self.programs = programs
+
+    def fetch(self, work):
+        roots = work.folder / "lists"
+        roots.mkdir(exist_ok=True)
+        (roots / "urls.tsv").write_text("id\turl\n" + "".join(f"{i}\t{url}\n" for i, url in enumerate(work.urls)))
+        for name in work.folder.glob("cluster.db*"):
+            name.unlink()
+        grpc, http, *admins = free_ports(6)
+        coordinator = f"127.0.0.1:{grpc}"
+        trust = ["--ca-file", work.ca_file] if work.ca_file else []
+        commands = [["coordinator/imgfleet-coordinator", "--listen", coordinator, "--store", f"sqlite:{work.folder}/cluster.db"]]
+        commands += [["worker/imgfleet-worker", "--coordinator", coordinator, "--name", f"bench-{i}",
+                      "--concurrency", str(max(1, work.in_flight // 2)), "--allow-address", "127.0.0.0/8", *trust] for i in (1, 2)]
+        commands += [["gateway/imgfleet-gateway", "--listen", f"127.0.0.1:{http}", "--coordinator", coordinator,
+                      "--list-root", str(roots)]]
+        running = []
+        try:
+            for command, admin in zip(commands, admins):
+                command = [str(self.programs / command[0]), *command[1:], "--admin-listen", f"127.0.0.1:{admin}"]
+                with open(work.folder / f"{len(running)}.log", "wb") as log:
+                    running.append(subprocess.Popen(command, stdout=log, stderr=log))
+                self.wait_ready(running[-1], admin, log.name)
+            before = [self.usage(process.pid) for process in running]
+            out = work.folder / "cluster.ndjson"
+            seconds, _ = run(["curl", "--silent", "--fail", "--noproxy", "*", "-X", "POST", "--output", str(out),
+                                 "-H", "Accept: application/x-ndjson", "-H", "Content-Type: application/json",
+                                 "--data", '{"filepath": "urls.tsv"}', f"http://127.0.0.1:{http}/api/v1/images_info"],
+                                subprocess.DEVNULL)
+            after = [self.usage(process.pid) for process in running]
+        finally:
+            for process in running:
+                process.kill()
+                process.wait()
+        return work.cost_of_outcomes(out, seconds, sum(after) - sum(before))
+
+    @staticmethod
+    def usage(pid):
+        """CPU seconds of a running process."""
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICK
+
+    @staticmethod
+    def wait_ready(process, admin, log):
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{admin}/readyz", timeout=2) as answer:
+                    if answer.status == 200:
+                        return
+            except OSError:
+                time.sleep(0.02)
+        raise Trouble(f"{process.args[0]} is not ready: {pathlib.Path(log).read_text()[-800:]}")
+
+
+CLIENTS = {"bare": BareLoop, "info": Info, "cluster": Cluster, "curl": Curl, "aiohttp": Aiohttp}
