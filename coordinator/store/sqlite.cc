@@ -13,6 +13,9 @@ namespace {
 constexpr int kBusyMilliseconds = 5000;
 
 absl::StatusCode CodeOf(int result) {
+  if (result == SQLITE_CONSTRAINT_PRIMARYKEY || result == SQLITE_CONSTRAINT_UNIQUE) {
+    return absl::StatusCode::kAlreadyExists;
+  }
   switch (result & 0xff) {
     case SQLITE_FULL:
       return absl::StatusCode::kResourceExhausted;
@@ -24,8 +27,6 @@ absl::StatusCode CodeOf(int result) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       return absl::StatusCode::kDataLoss;
-    case SQLITE_CONSTRAINT:
-      return absl::StatusCode::kAlreadyExists;
     case SQLITE_PERM:
     case SQLITE_AUTH:
     case SQLITE_READONLY:
