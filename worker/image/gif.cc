@@ -18,8 +18,7 @@ uint64_t TableBytes(uint8_t flags) { return flags & 0x80 ? 3u << ((flags & 7) + 
 struct Blocks {
   uint32_t images = 0;
   bool loops = false;
-  bool ended =
-      false;  // The trailer was reached, or what follows is no GIF block: decoders stop there as well.
+  bool ended = false;  // The trailer was reached.
 };
 
 // Walks blocks from `at` on, as far as they lie before `limit`. Returns the first offset below `limit` that
@@ -56,8 +55,8 @@ uint64_t Walk(Source& source, uint64_t at, uint64_t limit, Blocks& blocks, Image
       if (blocks.images++ == 0) info.progressive = (flags & 0x40) != 0;
       at += 10 + TableBytes(flags) + 1;  // The table, and the code size before the pixels.
     } else {
-      blocks.ended = true;
-      return limit;
+      blocks.ended = block == kTrailer;
+      return limit;  // Behind what is no block, readers go on each in its own way.
     }
     if (!skip_sub_blocks()) return stopped(1);
   }

@@ -1,0 +1,238 @@
+#include "worker/image/probe.h"
+
+#include <gtest/gtest.h>
+
+#include "worker/image/fetching.h"
+#include "worker/image/samples.h"
+
+namespace imgfleet::image {
+namespace {
+
+ProbeResult ProbeWhole(const std::string& file) {
+  Bytes bytes;
+  bytes.prefix = file;
+  bytes.total = file.size();
+  return Probe(bytes);
+}
+
+ProbeStatus StatusOf(const std::string& file) { return ProbeWhole(file).status; }
+
+ProbeResult ProbePrefix(const std::string& prefix) {
+  Bytes bytes;
+  bytes.prefix = prefix;
+  return Probe(bytes);
+}
+
+TEST(Probe, ReadsEveryFormatAndVariant) {
+  for (const Sample& sample : AllSamples()) {
+    const ProbeResult result = ProbeWhole(sample.bytes);
+    EXPECT_EQ(result.status, ProbeStatus::kOk) << sample.name << ": " << Describe(result);
+    EXPECT_TRUE(SameInfo(result.info, sample.expected)) << sample.name << ": " << Describe(result);
+  }
+}
+
+TEST(Probe, NamesFormatsAndMediaTypes) {
+  EXPECT_EQ(FormatName(Format::kJpeg), "jpeg");
+  EXPECT_EQ(FormatName(Format::kTiff), "tiff");
+  EXPECT_EQ(MimeType(Format::kSvg), "image/svg+xml");
+  EXPECT_EQ(MimeType(Format::kTiff), "image/tiff");
+}
+
+TEST(Probe, KnownFormatsThatAreNotMeasuredAnswerByName) {
+  const std::string rest(64, '\0');
+  const std::pair<std::string, std::string> kFiles[] = {
+      {std::string("\xff\x0a\xfa\x7f", 4), "JPEG XL"},
+      {std::string("\0\0\0\x0cJXL \r\n\x87\n", 12), "JPEG XL"},
+      {std::string("\0\0\0\x0cjP  \r\n\x87\n", 12), "JPEG 2000"},
+      {"\xff\x4f\xff\x51", "JPEG 2000 codestream"},
+      {"8BPS", "Photoshop (PSD)"},
+      {"qoif", "QOI"},
+      {"DDS ", "DirectDraw surface (DDS)"},
+      {"icns", "Apple icons (ICNS)"},
+      {"#?RADIANCE\n", "Radiance HDR"},
+      {"P6\n12 34\n255\n", "Netpbm"},
+      {"P7\nWIDTH 3", "Netpbm"},
+      {"Pf\n3 4\n", "Netpbm"},
+      {std::string("\x0a\5\1\x08", 4), "PCX"},
+      {std::string("\0\0\2\0\0\0\0\0\0\0\0\0", 12) + Le16(20) + Le16(30) + std::string("\x18\0", 2), "TGA"},
+      {"II*" + std::string("\0\x10\0\0\0CR\2", 9), "Canon CR2 raw"},
+      {IsoBox("ftyp", "crx " + Be32(1) + "crx isom"), "Canon CR3 raw"},
+  };
+  for (const auto& [start, name] : kFiles) {
+    const ProbeResult result = ProbeWhole(start + rest);
+    EXPECT_EQ(result.status, ProbeStatus::kUnsupported) << name << ": " << Describe(result);
+    EXPECT_EQ(result.message.substr(0, name.size()), name);
+  }
+  HeifFile file;
+  file.items = {{1, "vvc1", {1}}};
+  file.properties = {Ispe(3, 4)};
+  EXPECT_EQ(ProbeWhole(Heif(file)).message, "HEIF with an image coded as 'vvc1'");
+  EXPECT_EQ(ProbeWhole(Jpeg(JpegSegment(0xF7, std::string(20, '\1')))).message, "JPEG-LS");
+  EXPECT_EQ(StatusOf(Tiff(TiffKind::kLittle, {{256, 3, {3}}, {257, 3, {3}}, {50706, 4, {1}}}, 0)),
+            ProbeStatus::kUnsupported);
+}
+
+TEST(Probe, WhatIsNoImageIsSaidToBeNone) {
+  for (const char* text :
+       {"<!DOCTYPE html><html><body><svg width='1' height='1'></svg>", "<html lang=en><head>",
+        "<!-- comment --><HTML>", "<?xml version='1.0'?><rss version='2.0'><channel>",
+        "{\"error\": \"not found\"}", "   plain text after some white space",
+        "BMW is a car maker from Bavaria, Germany.", "%PDF-1.7 and so on, a document",
+        "P is a letter of the alphabet", "GIF is pronounced in two ways",
+        "<svg xmlns='http://example.com/ns' width='1' height='1'>", "<p>hello</p> to everybody out there"}) {
+    EXPECT_EQ(StatusOf(text), ProbeStatus::kNotAnImage) << text;
+  }
+  EXPECT_EQ(StatusOf(IsoBox("ftyp", "isom" + Be32(512) + "isomavc1") + IsoBox("mdat", "video")),
+            ProbeStatus::kNotAnImage);
+  EXPECT_EQ(StatusOf(std::string(1000, '\0')), ProbeStatus::kNotAnImage);
+  EXPECT_EQ(StatusOf(std::string("\0\0\1\0\0\0", 6) + std::string(100, '\xee')), ProbeStatus::kNotAnImage);
+  EXPECT_EQ(StatusOf("\x1f\x8b\x08 gzip data that may hold anything"), ProbeStatus::kNotAnImage);
+}
+
+TEST(Probe, ShortFilesAreTruncated) {
+  EXPECT_EQ(StatusOf(""), ProbeStatus::kTruncated);
+  EXPECT_EQ(StatusOf("\xff\xd8"), ProbeStatus::kTruncated);
+  EXPECT_EQ(StatusOf("\x89PN"), ProbeStatus::kTruncated);
+  const ProbeResult result = ProbePrefix("");
+  EXPECT_EQ(result.status, ProbeStatus::kNeedMore);
+  EXPECT_EQ(result.need_offset, 0u);
+}
+
+TEST(Probe, HeadersThatContradictThemselvesAreCorrupt) {
+  const std::string frame = JpegFrame(0xC0, 10, 10);
+  const std::pair<const char*, std::string> kFiles[] = {
+      {"JPEG: no frame", Jpeg("")},
+      {"JPEG: end of image first", "\xff\xd8\xff\xd9" + std::string(40, 'x')},
+      {"JPEG: width 0", Jpeg(JpegFrame(0xC0, 0, 10))},
+      {"JPEG: height 0 and no DNL", Jpeg(JpegFrame(0xC0, 10, 0))},
+      {"JPEG: segment of length 1", Jpeg(std::string("\xff\xe0\0\1", 4) + frame)},
+      {"JPEG: frame cut short", Jpeg(JpegSegment(0xC0, std::string("\x08\0\x0a\0\x0a\3", 6)))},
+      {"PNG: area 0", Png(0, 20)},
+      {"PNG: negative", Png(0x80000000u, 20)},
+      {"PNG: no image data", std::string("\x89PNG\r\n\x1a\n") +
+                                 PngChunk("IHDR", Be32(1) + Be32(1) + std::string("\x08\0\0\0\0", 5)) +
+                                 PngChunk("IEND", "")},
+      {"PNG: not IHDR first",
+       std::string("\x89PNG\r\n\x1a\n") + PngChunk("gAMA", "1234") + std::string(20, '\0')},
+      {"PNG: two headers", Png(3, 3, PngChunk("IHDR", std::string(13, '\1')))},
+      {"GIF: no area", Gif(0, 7, ";")},
+      {"WebP: unknown chunk", Webp(RiffChunk("XYZW", "12345678"))},
+      {"WebP: no key frame", Webp(RiffChunk("VP8 ", std::string(20, '\1')))},
+      {"BMP: negative width", Bmp(40, -5, 5, 24)},
+      {"BMP: no area", Bmp(40, 5, 0, 24)},
+      {"SVG: no area", "<svg width='0' height='3'>"},
+      {"SVG: immense", "<svg width='1e300' height='3'>"},
+      {"SVG: attribute without value", "<svg width height='3'>"},
+      {"TIFF: no size", Tiff(TiffKind::kLittle, {{274, 3, {1}}}, 0)},
+      {"TIFF: area 0", Tiff(TiffKind::kBig, {{256, 3, {0}}, {257, 3, {9}}}, 0)},
+      {"TIFF: directory in the header", "II*" + std::string("\0\2\0\0\0", 5) + std::string(40, '\1')},
+  };
+  for (const auto& [name, file] : kFiles) {
+    const ProbeResult result = ProbeWhole(file);
+    EXPECT_EQ(result.status, ProbeStatus::kCorrupt) << name << ": " << Describe(result);
+    EXPECT_FALSE(result.message.empty());
+  }
+}
+
+TEST(Probe, HeifsThatCannotBeMeasuredAreCorrupt) {
+  HeifFile good;
+  good.items = {{1, "hvc1", {1}}};
+  good.properties = {Ispe(3, 4)};
+  ASSERT_EQ(StatusOf(Heif(good)), ProbeStatus::kOk);
+  HeifFile file = good;
+  file.primary = 2;
+  EXPECT_EQ(StatusOf(Heif(file)), ProbeStatus::kCorrupt);
+  file = good;
+  file.items[0].properties = {7};
+  EXPECT_EQ(StatusOf(Heif(file)), ProbeStatus::kCorrupt);
+  file = good;
+  file.properties = {Irot(1)};
+  EXPECT_EQ(StatusOf(Heif(file)), ProbeStatus::kCorrupt);
+  file = good;
+  file.properties.push_back(Clap(3, 4, 0));
+  file.items[0].properties = {1, 2};
+  EXPECT_EQ(StatusOf(Heif(file)), ProbeStatus::kCorrupt);
+}
+
+TEST(Probe, BoxesOfSizeZeroAndWorseEnd) {
+  const std::string ftyp = IsoBox("ftyp", "heic" + Be32(0) + "heicmif1");
+  // A box to the end of the file before any meta box: nothing can follow.
+  EXPECT_EQ(StatusOf(ftyp + Be32(0) + "mdat" + std::string(100, 'x')), ProbeStatus::kCorrupt);
+  for (uint32_t size : {2u, 7u})
+    EXPECT_EQ(StatusOf(ftyp + Be32(size) + "free" + std::string(100, '\0')), ProbeStatus::kCorrupt);
+  EXPECT_EQ(StatusOf(ftyp + Be32(1) + "free" + Be64(~0ull) + std::string(100, '\0')), ProbeStatus::kCorrupt);
+  // Inside: a property of size 0 fills its container, and the primary item's property is missing.
+  EXPECT_NE(StatusOf(ftyp + IsoFullBox("meta", 0, std::string(200, '\0'))), ProbeStatus::kOk);
+}
+
+TEST(Probe, SvgWithoutAWrittenSizeIsUnsupported) {
+  EXPECT_EQ(StatusOf("<svg xmlns='http://www.w3.org/2000/svg'>"), ProbeStatus::kUnsupported);
+  EXPECT_EQ(StatusOf("<svg width='100%' height='100%'>"), ProbeStatus::kUnsupported);
+  EXPECT_EQ(StatusOf("<svg viewbox='0 0 3 4' data-x=''>"), ProbeStatus::kUnsupported);
+  const ProbeResult result =
+      ProbeWhole("<!DOCTYPE svg [<!ENTITY w '10'>]><svg width='&w;' height='10' viewBox='0 0 1 1'>");
+  EXPECT_EQ(result.status, ProbeStatus::kUnsupported);
+  EXPECT_NE(result.message.find("entities"), std::string::npos);
+}
+
+TEST(Probe, AsksForTheNextJpegMarkerExactly) {
+  const std::string file = Jpeg(JpegSegment(0xE1, std::string(60000, 'x')) + JpegFrame(0xC0, 640, 480));
+  const ProbeResult result = ProbePrefix(file.substr(0, 12288));
+  EXPECT_EQ(result.status, ProbeStatus::kNeedMore);
+  EXPECT_EQ(result.need_offset, 2u + 4 + 60000);
+}
+
+TEST(Probe, AsksForATiffDirectoryAtTheEnd) {
+  const std::string file = Tiff(TiffKind::kBig, {{256, 3, {3}}, {257, 3, {4}}}, 1000000);
+  const Fetched fetched = FetchAndProbe(file, 12288, 1024);
+  EXPECT_EQ(fetched.result.status, ProbeStatus::kOk) << Describe(fetched.result);
+  EXPECT_EQ(fetched.requests, 2);
+  EXPECT_LT(fetched.bytes, 16384u);
+}
+
+TEST(Probe, JumpsOverPixelsToTheMetaBoxAndToExif) {
+  HeifFile file;
+  file.items = {{1, "hvc1", {1}}};
+  file.properties = {Ispe(3, 4)};
+  file.mdat_before_meta = 1000000;
+  EXPECT_LT(FetchAndProbe(Heif(file), 12288, 4096).bytes, 32768u);
+  const std::string webp = Webp(Vp8x(0x08, 55, 36) + RiffChunk("VP8 ", std::string(1000001, 'p')) +
+                                RiffChunk("EXIF", ExifBlock(6, false)));
+  EXPECT_LT(FetchAndProbe(webp, 12288, 4096).bytes, 32768u);
+}
+
+// Two jumps: what is asked for the second time begins where the first piece began.
+TEST(Probe, ASecondJumpAsksForThePieceAgain) {
+  const std::string segment = JpegSegment(0xE2, std::string(60000, 'x'));
+  const std::string file = Jpeg(segment + segment + segment + JpegFrame(0xC0, 640, 480));
+  Bytes bytes;
+  bytes.prefix = absl::string_view(file).substr(0, 12288);
+  const uint64_t second = 2 + segment.size();
+  bytes.piece = absl::string_view(file).substr(second, 4096);
+  bytes.piece_offset = second;
+  const ProbeResult result = Probe(bytes);
+  EXPECT_EQ(result.status, ProbeStatus::kNeedMore);
+  EXPECT_EQ(result.need_offset, second);
+  EXPECT_GT(result.need_bytes, segment.size());
+}
+
+TEST(Probe, APieceThatOverlapsOrTouchesThePrefixCountsAsOne) {
+  for (const Sample& sample : AllSamples()) {
+    for (size_t cut : {5, 12, 19, 27, 33}) {
+      if (cut >= sample.bytes.size()) continue;
+      for (size_t overlap : {0, 3}) {
+        Bytes bytes;
+        bytes.prefix = absl::string_view(sample.bytes).substr(0, cut);
+        bytes.piece_offset = cut - overlap;
+        bytes.piece = absl::string_view(sample.bytes).substr(cut - overlap);
+        const ProbeResult result = Probe(bytes);
+        EXPECT_EQ(result.status, ProbeStatus::kOk)
+            << sample.name << " at " << cut << ": " << Describe(result);
+        EXPECT_TRUE(SameInfo(result.info, sample.expected)) << sample.name << ": " << Describe(result);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace imgfleet::image

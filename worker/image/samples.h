@@ -1,0 +1,95 @@
+// Image files for tests, written byte by byte: small, of every format and variant that is measured, with what must be
+// read from them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "worker/image/probe.h"
+
+namespace imgfleet::image {
+
+struct Sample {
+  std::string name;
+  std::string bytes;
+  ImageInfo expected;
+};
+
+// Integers as bytes.
+std::string Be16(uint32_t value);
+std::string Be32(uint64_t value);
+std::string Be64(uint64_t value);
+std::string Le16(uint32_t value);
+std::string Le32(uint64_t value);
+std::string Le64(uint64_t value);
+
+// ---- Parts ----
+
+// A TIFF structure whose first directory holds just an orientation, as an Exif block carries it.
+std::string ExifBlock(uint8_t orientation, bool big_endian);
+
+std::string JpegSegment(uint8_t marker, const std::string& data);
+// SOFn of three components.
+std::string JpegFrame(uint8_t marker, uint16_t width, uint16_t height);
+// SOI, `segments`, a scan of `scan` entropy-coded bytes, EOI.
+std::string Jpeg(const std::string& segments, const std::string& scan = "scan");
+
+std::string PngChunk(const std::string& name, const std::string& data);
+// Signature, IHDR (8 bits, colour type 2), `before` the image data, IDAT, `after` it, IEND.
+std::string Png(uint32_t width, uint32_t height, const std::string& before = "",
+                const std::string& after = "");
+
+std::string RiffChunk(const std::string& name, const std::string& data);
+std::string Webp(const std::string& chunks);
+std::string Vp8(uint16_t width, uint16_t height);
+std::string Vp8l(uint16_t width, uint16_t height, bool alpha);
+std::string Vp8x(uint8_t flags, uint32_t width, uint32_t height);
+
+struct TiffField {
+  uint16_t tag;
+  uint16_t type;  // 3 SHORT, 4 LONG, 16 LONG8
+  std::vector<uint64_t> values;
+};
+enum class TiffKind { kLittle, kBig, kBigTiffLittle, kBigTiffBig };
+// A TIFF with one directory, `gap` bytes of pixels before it; long values follow the directory.
+std::string Tiff(TiffKind kind, const std::vector<TiffField>& fields, size_t gap);
+
+std::string IsoBox(const std::string& type, const std::string& content);
+std::string IsoFullBox(const std::string& type, uint32_t version_and_flags, const std::string& content);
+struct HeifItem {
+  uint16_t id;
+  std::string type;
+  std::vector<uint8_t> properties;  // Indices from 1 into HeifFile::properties.
+};
+struct HeifFile {
+  std::string major = "heic";
+  std::vector<std::string> brands = {"mif1", "heic"};
+  uint16_t primary = 1;
+  std::vector<HeifItem> items;
+  std::vector<std::string> properties;
+  size_t mdat_before_meta = 0;
+};
+std::string Ispe(uint32_t width, uint32_t height);
+std::string Irot(uint8_t quarter_turns);
+std::string Imir(uint8_t axis);
+std::string Clap(uint32_t width, uint32_t height, uint32_t denominator);
+std::string Heif(const HeifFile& file);
+
+std::string Gif(uint16_t width, uint16_t height, const std::string& blocks);
+std::string GifImage(size_t pixel_bytes);
+std::string GifLoop();
+
+struct IcoEntry {
+  uint8_t width, height;
+};
+std::string Ico(uint8_t kind, const std::vector<IcoEntry>& entries);
+
+std::string Bmp(uint32_t header_size, int32_t width, int32_t height, uint16_t bits);
+
+// ---- Whole files ----
+
+// One of everything that is measured.
+std::vector<Sample> AllSamples();
+
+}  // namespace imgfleet::image
