@@ -1,0 +1,320 @@
+// The whole files of samples.h, and what must be read from each.
+#include <utility>
+
+#include "worker/image/samples.h"
+
+namespace imgfleet::image {
+namespace {
+class Collector {
+ public:
+  // Adds a file; returns what is expected of it, to be completed.
+  ImageInfo& Add(const std::string& name, std::string bytes, Format format, uint32_t width, uint32_t height,
+                 uint8_t orientation = 1) {
+    ImageInfo info;
+    info.format = format;
+    info.width = width;
+    info.height = height;
+    info.orientation = orientation;
+    info.display_width = orientation >= 5 ? height : width;
+    info.display_height = orientation >= 5 ? width : height;
+    samples.push_back({name, std::move(bytes), info});
+    return samples.back().expected;
+  }
+  std::vector<Sample> samples;
+};
+
+void AddJpegs(Collector& all) {
+  const std::string exif("Exif\0\0", 6);
+  auto add = [&](const std::string& name, std::string bytes, uint32_t w, uint32_t h,
+                 uint8_t orientation = 1) -> ImageInfo& {
+    ImageInfo& info = all.Add("jpeg, " + name, std::move(bytes), Format::kJpeg, w, h, orientation);
+    info.bit_depth = 8;
+    info.channels = 3;
+    info.has_alpha = false;
+    info.progressive = false;
+    info.frames = 1;
+    return info;
+  };
+  for (uint8_t sof : {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}) {
+    add("SOF" + std::to_string(sof - 0xC0),
+        Jpeg(JpegSegment(0xDB, std::string(65, 'q')) + JpegFrame(sof, 640, 480)), 640, 480)
+        .progressive = sof == 0xC2 || sof == 0xC6 || sof == 0xCA || sof == 0xCE;
+  }
+  // Tables whose markers lie among the SOFs, with a size inside that is none.
+  add("DHT, JPG and DAC are no frames",
+      Jpeg(JpegSegment(0xC4, std::string(40, '\1')) + JpegSegment(0xC8, std::string(40, '\1')) +
+           JpegSegment(0xCC, std::string(40, '\1')) + JpegFrame(0xC0, 31, 17)),
+      31, 17);
+  for (uint8_t orientation = 1; orientation <= 8; ++orientation) {
+    add("Exif " + std::to_string(orientation),
+        Jpeg(JpegSegment(0xE0, std::string("JFIF\0\1\1", 7)) +
+             JpegSegment(0xE1, exif + ExifBlock(orientation, orientation % 2)) + JpegFrame(0xC0, 300, 200)),
+        300, 200, orientation);
+  }
+  // A thumbnail is a whole JPEG inside a segment.
+  const std::string thumbnail = Jpeg(JpegFrame(0xC0, 16, 12));
+  add("huge APPn segments with a thumbnail",
+      Jpeg(JpegSegment(0xE1, exif + ExifBlock(6, true) + thumbnail + std::string(60000, 'e')) +
+           JpegSegment(0xE2, "ICC_PROFILE" + std::string(65000, 'i')) +
+           JpegSegment(0xED, std::string(65000, '\xff')) + JpegFrame(0xC2, 4000, 3000)),
+      4000, 3000, 6)
+      .progressive = true;
+  add("a broken Exif block",
+      Jpeg(JpegSegment(0xE1, exif + "II*" + std::string(9, '\xee')) + JpegFrame(0xC0, 9, 8)), 9, 8);
+  add("an orientation that is none",
+      Jpeg(JpegSegment(0xE1, exif + ExifBlock(9, true)) + JpegFrame(0xC0, 9, 8)), 9, 8);
+  add("fill bytes and stray bytes",
+      Jpeg("\xff\xff\xff" + JpegSegment(0xFE, "x") + "stray" + JpegFrame(0xC0, 9, 8)), 9, 8);
+  add("an empty comment", Jpeg(JpegSegment(0xFE, "") + JpegFrame(0xC0, 9, 8)), 9, 8);
+  add("MPO", Jpeg(JpegSegment(0xE2, std::string("MPF\0MM", 6)) + JpegFrame(0xC0, 9, 8)), 9, 8).frames.reset();
+  add("height behind the scan (DNL)",
+      "\xff\xd8" + JpegFrame(0xC0, 50, 0) + JpegSegment(0xDA, std::string(10, '\0')) +
+          std::string("p\xff\0p\xff\xd0p", 7) + JpegSegment(0xDC, Be16(77)) + "\xff\xd9",
+      50, 77);
+  add("hierarchical (DHP)", Jpeg(JpegFrame(0xDE, 800, 600) + JpegFrame(0xC0, 400, 300)), 800, 600)
+      .progressive.reset();
+}
+
+void AddPngs(Collector& all) {
+  auto add = [&](const std::string& name, std::string bytes, uint32_t w, uint32_t h,
+                 uint8_t orientation = 1) -> ImageInfo& {
+    ImageInfo& info = all.Add("png, " + name, std::move(bytes), Format::kPng, w, h, orientation);
+    info.bit_depth = 8;
+    info.channels = 3;
+    info.has_alpha = false;
+    info.progressive = false;
+    info.frames = 1;
+    return info;
+  };
+  add("plain", Png(30, 20), 30, 20);
+  add("with transparency", Png(30, 20, PngChunk("tRNS", "\1\2\3\4\5\6")), 30, 20).has_alpha = true;
+  add("Exif before the pixels", Png(30, 20, PngChunk("eXIf", ExifBlock(8, true))), 30, 20, 8);
+  add("Exif behind the pixels", Png(30, 20, "", PngChunk("eXIf", ExifBlock(8, true))), 30, 20);
+  ImageInfo& animated = add("animated", Png(30, 20, PngChunk("acTL", Be32(7) + Be32(0))), 30, 20);
+  animated.animated = true;
+  animated.frames = 7;
+  add("animation of one frame", Png(30, 20, PngChunk("acTL", Be32(1) + Be32(0))), 30, 20);
+  add("a huge profile", Png(30, 20, PngChunk("iCCP", std::string(200000, 'i')) + PngChunk("gAMA", "1234")),
+      30, 20);
+  std::string cgbi = Png(30, 20);
+  cgbi.insert(8, PngChunk("CgBI", "\x50\x20\x20\x06"));
+  add("Apple's CgBI", cgbi, 30, 20);
+}
+
+void AddGifs(Collector& all) {
+  auto add = [&](const std::string& name, const std::string& blocks) -> ImageInfo& {
+    ImageInfo& info = all.Add("gif, " + name, Gif(99, 66, blocks), Format::kGif, 99, 66);
+    info.channels = 1;
+    info.bit_depth = 2;
+    return info;
+  };
+  auto complete = [](ImageInfo& info, uint32_t frames) {
+    info.frames = frames;
+    info.animated = frames > 1;
+    info.has_alpha = false;
+    info.progressive = false;
+  };
+  complete(add("one image", GifImage(300) + ";"), 1);
+  complete(add("one image that claims to loop", GifLoop() + GifImage(300) + ";"), 1);
+  complete(add("three images", GifImage(300) + GifImage(10) + GifImage(0) + ";"), 3);
+  ImageInfo& looping =
+      add("a long first image, looping", GifLoop() + GifImage(20000) + GifImage(20000) + ";");
+  looping.animated = true;
+  looping.progressive = false;
+  add("a long image", GifImage(20000) + ";").progressive = false;
+  add("transparent", std::string("!\xf9\x04\x01\0\0\0\0", 8) + GifImage(20000) + ";").has_alpha = true;
+  all.samples.back().expected.progressive = false;
+}
+
+void AddWebps(Collector& all) {
+  auto add = [&](const std::string& name, const std::string& chunks, bool alpha,
+                 uint8_t orientation = 1) -> ImageInfo& {
+    ImageInfo& info = all.Add("webp, " + name, Webp(chunks), Format::kWebp, 550, 368, orientation);
+    info.bit_depth = 8;
+    info.channels = alpha ? 4 : 3;
+    info.has_alpha = alpha;
+    info.frames = 1;
+    return info;
+  };
+  add("VP8", Vp8(550, 368), false);
+  add("VP8L", Vp8l(550, 368, false), false);
+  add("VP8L with alpha", Vp8l(550, 368, true), true);
+  add("VP8X", Vp8x(0x10, 550, 368) + Vp8l(1, 1, true), true);
+  const std::string far = RiffChunk("VP8 ", std::string(100001, 'p'));
+  add("VP8X, Exif far behind", Vp8x(0x08, 550, 368) + far + RiffChunk("EXIF", ExifBlock(6, false)), false, 6);
+  add("VP8X, Exif with its JPEG prefix",
+      Vp8x(0x08, 550, 368) + far + RiffChunk("EXIF", std::string("Exif\0\0", 6) + ExifBlock(5, true)), false,
+      5);
+  add("VP8X, Exif not announced", Vp8x(0, 550, 368) + far + RiffChunk("EXIF", ExifBlock(6, false)), false);
+  add("VP8X, Exif announced but not there", Vp8x(0x08, 550, 368) + far, false);
+  ImageInfo& moving = add("animated", Vp8x(0x0A, 550, 368) + RiffChunk("ANIM", "123456") + far, false);
+  moving.animated = true;
+  moving.frames.reset();
+}
+
+void AddBitmaps(Collector& all) {
+  auto add = [&](const std::string& name, uint32_t header, int32_t w, int32_t h,
+                 uint16_t bits) -> ImageInfo& {
+    ImageInfo& info = all.Add("bmp, " + name, Bmp(header, w, h, bits), Format::kBmp, w, h < 0 ? -h : h);
+    info.frames = 1;
+    if (bits == 24 || bits == 8) {
+      info.bit_depth = 8;
+      info.channels = bits == 24 ? 3 : 1;
+      info.has_alpha = false;
+    }
+    return info;
+  };
+  add("OS/2 1.x", 12, 40, 27, 24);
+  add("OS/2 1.x, more than 32767 wide", 12, 40000, 27, 8);
+  add("OS/2 2.x, short", 16, 40, 27, 24);
+  add("OS/2 2.x", 64, 40, 27, 24);
+  add("Windows 3", 40, 40, 27, 8);
+  add("from the top down", 40, 40, -27, 24);
+  add("version 4", 108, 40, 27, 32);
+  add("version 5", 124, 40, 27, 16);
+  all.Add("ico, largest in the middle", Ico(1, {{16, 16}, {48, 64}, {32, 32}}), Format::kIco, 48, 64);
+  all.Add("ico, 0 means 256", Ico(1, {{255, 255}, {0, 0}}), Format::kIco, 256, 256);
+  all.Add("cur", Ico(2, {{32, 32}}), Format::kCur, 32, 32);
+}
+
+std::string Utf16(const std::string& text, bool big_endian) {
+  std::string wide;
+  for (char c : text) wide += big_endian ? std::string(1, '\0') + c : c + std::string(1, '\0');
+  return wide;
+}
+
+void AddSvgs(Collector& all) {
+  auto add = [&](const std::string& text, uint32_t w, uint32_t h) {
+    all.Add("svg, " + text.substr(0, 100), text, Format::kSvg, w, h);
+  };
+  const std::string ns = " xmlns='http://www.w3.org/2000/svg'";
+  add("<svg" + ns + " width='200' height='300'/>", 200, 300);
+  add("<svg width=\"200px\" height = \" 300 \">", 200, 300);
+  add("<svg" + ns + " viewBox='0 0 255.23 48.91'>", 255, 49);
+  add("<svg" + ns + " width='860' viewBox='0,0,215,100'>", 860, 400);
+  add("<svg" + ns + " width='100%' height='456' viewBox='0 0 246 912'>", 123, 456);
+  add("<svg" + ns + " width='auto' height='100%' viewBox='-5 -5 10 20'>", 10, 20);
+  add("<svg" + ns + " width='1in' height='2.54cm'>", 96, 96);
+  add("<svg" + ns + " width='25.4mm' height='72pt'>", 96, 96);
+  add("<svg" + ns + " width='6pc' height='101.6q'>", 96, 96);
+  add("<svg" + ns + " width='1em' height='1.2e1'>", 16, 12);
+  add("<svg" + ns + " width='.3' height='+10'>", 1, 10);
+  add("<svg stroke-width='2' data-height='7' width='20' height='30'>", 20, 30);
+  add("<?xml version='1.0'?>\n<!-- <svg width='1' height='1'> -- >-->"
+      "<!DOCTYPE svg PUBLIC '-//W3C//DTD SVG 1.1//EN' 'http://x/>' [ <!ENTITY ns 'a>]b'> <!-- ]> --> ]>\n"
+      "<svg" +
+          ns + " width='20' height='30' other='&ns;'>",
+      20, 30);
+  add("<x:svg xmlns='http://example.com/' xmlns:x='http://www.w3.org/2000/svg' width='20' height='30'>", 20,
+      30);
+  add("<svg xmlns='&ns_svg;' width='20' height='30'>", 20, 30);
+  add("\xef\xbb\xbf \n\t<svg" + ns + " width='20' height='30'>", 20, 30);
+  const std::string plain = "<svg" + ns + " width='20' height='30'>";
+  add("\xff\xfe" + Utf16(plain, false), 20, 30);
+  add("\xfe\xff" + Utf16(plain, true), 20, 30);
+  add(Utf16(plain, false), 20, 30);
+  add(Utf16(plain, true), 20, 30);
+  add("<svg" + ns + " content='" + std::string(20000, 'c') + "' width='20' height='30'>", 20, 30);
+}
+
+void AddHeifs(Collector& all) {
+  auto add = [&](const std::string& name, const HeifFile& file, Format format, uint32_t w, uint32_t h,
+                 uint8_t orientation = 1) -> ImageInfo& {
+    return all.Add("heif, " + name, Heif(file), format, w, h, orientation);
+  };
+  HeifFile file;
+  // A thumbnail and a larger depth map before the primary item.
+  file.primary = 3;
+  file.items = {{1, "hvc1", {1}}, {2, "hvc1", {2}}, {3, "hvc1", {3}}};
+  file.properties = {Ispe(160, 120), Ispe(9000, 9000), Ispe(1440, 960), Irot(1),
+                     Irot(2),        Irot(3),          Imir(0),         Imir(1)};
+  add("the primary item, not the first or largest", file, Format::kHeic, 1440, 960);
+  const uint8_t kOrientationOfTurn[] = {8, 3, 6};
+  for (uint8_t turns = 1; turns <= 3; ++turns) {
+    file.items[2].properties = {3, static_cast<uint8_t>(3 + turns)};
+    add("irot " + std::to_string(turns), file, Format::kHeic, 1440, 960, kOrientationOfTurn[turns - 1]);
+  }
+  file.items[2].properties = {3, 7};
+  add("imir, top and bottom", file, Format::kHeic, 1440, 960, 4);
+  file.items[2].properties = {3, 8};
+  add("imir, left and right", file, Format::kHeic, 1440, 960, 2);
+  file.items[2].properties = {3, 6, 8};
+  add("irot 3, then imir left and right", file, Format::kHeic, 1440, 960, 5);
+  file.items[2].properties = {6, 8, 3, 1};
+  add("properties before the size, and a second size", file, Format::kHeic, 1440, 960, 5);
+
+  file.items[2].properties = {3};
+  file.mdat_before_meta = 300000;
+  add("meta behind the pixels", file, Format::kHeic, 1440, 960);
+  file.mdat_before_meta = 0;
+  file.items[2].type = "grid";
+  add("a grid", file, Format::kHeic, 1440, 960);
+  file.major = "mif1";
+  file.brands = {"mif1", "miaf"};
+  add("a grid, by its tiles", file, Format::kHeic, 1440, 960);
+  file.items[2].type = "av01";
+  add("AVIF by its item", file, Format::kAvif, 1440, 960);
+  file.major = "avis";
+  file.brands = {"avis", "avif", "mif1"};
+  add("AVIF sequence", file, Format::kAvif, 1440, 960).animated = true;
+
+  HeifFile cropped;
+  cropped.items = {{1, "hvc1", {1, 2, 3}}};
+  cropped.properties = {Ispe(124, 456), Clap(246, 912, 2), Irot(3)};
+  ImageInfo& crop = add("clap, then irot", cropped, Format::kHeic, 124, 456, 6);
+  crop.display_width = 456;
+  crop.display_height = 123;
+  cropped.properties.push_back(IsoFullBox("pixi", 0, "\3\12\12\12"));
+  cropped.items[0].properties = {1, 4};
+  ImageInfo& deep = add("pixi", cropped, Format::kHeic, 124, 456);
+  deep.channels = 3;
+  deep.bit_depth = 10;
+
+  const std::string tkhd = IsoFullBox("tkhd", 7, std::string(72, '\0') + Be32(159u << 16) + Be32(120u << 16));
+  all.Add("heif, sequence without meta",
+          IsoBox("ftyp", "avis" + Be32(0) + "avismsf1") + IsoBox("free", std::string(50000, 'f')) +
+              IsoBox("moov", IsoFullBox("mvhd", 0, std::string(96, '\0')) + IsoBox("trak", tkhd)),
+          Format::kAvif, 159, 120)
+      .animated = true;
+  // A box with a 64-bit size on the way.
+  HeifFile last;
+  last.items = {{1, "hvc1", {1}}};
+  last.properties = {Ispe(64, 48)};
+  std::string wide = Heif(last);
+  wide.insert(8 + 16, Be32(1) + "mdat" + Be64(16 + 5) + "12345");
+  all.Add("heif, a 64-bit box size", wide, Format::kHeic, 64, 48);
+}
+
+void AddTiffs(Collector& all) {
+  const TiffKind kinds[] = {TiffKind::kLittle, TiffKind::kBig, TiffKind::kBigTiffLittle,
+                            TiffKind::kBigTiffBig};
+  for (TiffKind kind : kinds) {
+    for (size_t gap : {0, 100000}) {
+      const std::vector<TiffField> fields = {{256, 3, {333}}, {257, 4, {225}}, {258, 3, {16, 16, 16, 16, 16}},
+                                             {274, 3, {5}},   {277, 3, {5}},   {338, 3, {2, 0}}};
+      ImageInfo& info = all.Add(
+          "tiff, kind " + std::to_string(static_cast<int>(kind)) + (gap ? ", directory far behind" : ""),
+          Tiff(kind, fields, gap), Format::kTiff, 333, 225, 5);
+      info.bit_depth = 16;
+      info.channels = 5;
+      info.has_alpha = true;
+      info.frames = 1;
+    }
+  }
+}
+}  // namespace
+
+std::vector<Sample> AllSamples() {
+  Collector all;
+  AddJpegs(all);
+  AddPngs(all);
+  AddGifs(all);
+  AddWebps(all);
+  AddBitmaps(all);
+  AddSvgs(all);
+  AddHeifs(all);
+  AddTiffs(all);
+  return std::move(all.samples);
+}
+
+}  // namespace imgfleet::image
