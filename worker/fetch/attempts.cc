@@ -1,0 +1,293 @@
+// The part of the dispatcher between the turn of a fetch and the end of its attempt.
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "worker/fetch/dispatcher.h"
+
+namespace imgfleet::fetch {
+namespace {
+
+constexpr size_t kMaxRedirects = 5;
+
+bool IsRedirect(uint32_t status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+bool AsksForLess(uint32_t status) { return status == 429 || status == 503; }
+
+bool WorthARetry(uint32_t status) { return status == 408 || status == 425 || status == 429 || status >= 500; }
+
+bool WorthARetry(Failure failure) {
+  return failure == Failure::kProtocol || failure == Failure::kRangeMismatch;
+}
+
+}  // namespace
+
+void Dispatcher::Pump() {
+  while (!ready_.empty() && !transport_.full()) {
+    Origin* const origin = ready_.front();
+    ready_.pop_front();
+    origin->listed = false;
+    if (!origin->queue.empty() && origin->window.HasRoom() && origin->blocked_until <= *now_ &&
+        !origin->resolving) {
+      FetchPtr fetch = std::move(origin->queue.front());
+      origin->queue.pop_front();
+      if (fetch->client->Abandoned()) {
+        Fail(std::move(fetch), Failure::kAbandoned, "the item is no longer wanted here", /*retryable=*/false);
+      } else {
+        Begin(std::move(fetch), transport_.Take());
+      }
+    }
+    Schedule(origin);
+  }
+}
+
+void Dispatcher::Begin(FetchPtr fetch, Exchange* exchange) {
+  const Origin& origin = *fetch->origin;
+  fetch->report.dns = absl::ZeroDuration();
+  if (origin.resolved > fetch->queued) {
+    fetch->report.dns = origin.resolved - std::max(fetch->queued, origin.resolve_started);
+    fetch->left -= fetch->report.dns;
+  }
+  if (!fetch->in_attempt) {
+    ++fetch->report.attempts;
+    fetch->in_attempt = true;
+  }
+  if (fetch->first_sent == absl::InfinitePast()) fetch->first_sent = *now_;
+  fetch->sent = *now_;
+  fetch->deadline = *now_ + fetch->left;
+  fetch->origin->window.Start();
+  exchange->reading().Begin(fetch->client.get(), &fetch->limits, &budget_);
+  exchange->fetch = fetch.release();
+  Send(exchange);
+}
+
+void Dispatcher::Send(Exchange* exchange) {
+  const Fetch& fetch = *exchange->fetch;
+  exchange->Prepare(fetch.url(), fetch.origin->route, now_);
+  transport_.Start(exchange);
+}
+
+// Takes the fetch off its exchange, and gives back its place at the origin.
+Dispatcher::FetchPtr Dispatcher::Leave(Exchange* exchange, bool strained) {
+  FetchPtr fetch(exchange->fetch);
+  Origin* const origin = fetch->origin;
+  if (strained) {
+    origin->window.Strained(fetch->sent, *now_);
+  } else if (exchange->head_complete()) {
+    origin->window.Answered(exchange->timings().latency, !busy_);
+  } else {
+    origin->window.End();
+  }
+  origin->used = *now_;
+  transport_.GiveBack(exchange);
+  Schedule(origin);
+  return fetch;
+}
+
+// Keeps what the report is to say of this exchange, should it be the last.
+void Dispatcher::Record(Exchange* exchange) {
+  Report& report = exchange->fetch->report;
+  report.fetched_bytes += exchange->body_bytes();
+  const ResponseHead& head = exchange->head();
+  report.http_status = exchange->head_complete() ? head.status : 0;
+  report.content_type = head.content_type;
+  report.etag = head.etag;
+  report.last_modified = head.last_modified;
+  report.final_url = exchange->fetch->redirected.empty() ? "" : exchange->fetch->url();
+  const Exchange::Timings timings = exchange->timings();
+  report.connect = timings.connect;
+  report.tls = timings.tls;
+  report.first_byte = timings.first_byte;
+}
+
+void Dispatcher::OnDone(Exchange* exchange, CURLcode code) {
+  const Exchange::End end = exchange->Finish(code);
+  Record(exchange);
+  const bool refused = end == Exchange::End::kHeadRefused || end == Exchange::End::kBlocked;
+  if (exchange->head_complete() && !refused) {
+    OnAnswer(exchange, end);
+  } else {
+    OnTransferError(exchange, end);
+  }
+}
+
+void Dispatcher::OnAnswer(Exchange* exchange, Exchange::End end) {
+  if (exchange->for_reading()) {
+    OnBody(exchange, end);
+  } else if (IsRedirect(exchange->head().status) && !exchange->head().location.empty()) {
+    Redirect(exchange);
+  } else {
+    OnRefusal(exchange);
+  }
+}
+
+void Dispatcher::OnBody(Exchange* exchange, Exchange::End end) {
+  Reading& reading = exchange->reading();
+  switch (reading.OnEnd(end == Exchange::End::kComplete)) {
+    case Reading::Next::kAsk:
+      Send(exchange);
+      return;
+    case Reading::Next::kDone: {
+      Report& report = exchange->fetch->report;
+      report.size_bytes = reading.size();
+      report.size_source = reading.size_source();
+      Finish(Leave(exchange, /*strained=*/false));
+      return;
+    }
+    case Reading::Next::kFailed: {
+      const Failure failure = reading.failure();
+      std::string message = reading.message();
+      Fail(Leave(exchange, /*strained=*/false), failure, std::move(message), WorthARetry(failure));
+      return;
+    }
+    case Reading::Next::kWaitForMemory: {
+      FetchPtr fetch = Leave(exchange, /*strained=*/false);
+      fetch->left = std::max(fetch->deadline - *now_, absl::Milliseconds(1));
+      fetch->origin = nullptr;  // It may be forgotten meanwhile.
+      waiting_for_memory_.push_back(std::move(fetch));
+      return;
+    }
+  }
+}
+
+// Neither 2xx nor a redirect.
+void Dispatcher::OnRefusal(Exchange* exchange) {
+  const ResponseHead& head = exchange->head();
+  const uint32_t status = head.status;
+  const std::optional<absl::Duration> wait =
+      AsksForLess(status) ? head.RetryAfter(options_.clock->Wall()) : std::nullopt;
+  FetchPtr fetch = Leave(exchange, AsksForLess(status));
+  std::string message = absl::StrCat("the origin answered ", status);
+  if (!wait.has_value()) {
+    Fail(std::move(fetch), Failure::kHttpStatus, std::move(message), WorthARetry(status));
+    return;
+  }
+  // It holds for the whole origin.
+  Block(fetch->origin, *now_ + std::min(*wait, options_.max_retry_after));
+  const bool last = fetch->report.attempts >= fetch->limits.max_attempts;
+  if (*wait <= options_.max_retry_after && !last) {
+    fetch->in_attempt = false;
+    fetch->redirected.clear();
+    fetch->visited.clear();
+    fetch->origin = nullptr;
+    Enqueue(std::move(fetch), /*first=*/true);
+    return;
+  }
+  absl::StrAppend(&message, " and asked to wait ", absl::FormatDuration(*wait));
+  fetch->report.attempts = std::max(fetch->report.attempts, 1u);
+  fetch->report.failure = Failure::kHttpStatus;
+  fetch->report.message = std::move(message);
+  fetch->report.retryable = true;
+  Finish(std::move(fetch));
+}
+
+void Dispatcher::Redirect(Exchange* exchange) {
+  const absl::StatusOr<std::string> url = ResolveReference(exchange->fetch->url(), exchange->head().location);
+  const uint32_t status = exchange->head().status;
+  FetchPtr fetch = Leave(exchange, /*strained=*/false);
+  if (!url.ok()) {
+    Fail(std::move(fetch), Failure::kBadUrl, std::string(url.status().message()), /*retryable=*/false);
+    return;
+  }
+  const std::hash<std::string> hash;
+  if (fetch->visited.empty()) fetch->visited.push_back(hash(fetch->url()));
+  const bool again = std::count(fetch->visited.begin(), fetch->visited.end(), hash(*url)) > 0;
+  if (again || fetch->visited.size() > kMaxRedirects) {
+    Fail(std::move(fetch), Failure::kTooManyRedirects,
+         again ? std::string("the redirects run in a circle")
+               : absl::StrCat("more than ", kMaxRedirects, " redirects"),
+         /*retryable=*/false);
+    return;
+  }
+  fetch->visited.push_back(hash(*url));
+  fetch->redirected = *url;
+  fetch->addresses_tried = 0;
+  if (absl::Status parsed = ParseTarget(fetch->redirected, &fetch->target); !parsed.ok()) {
+    Fail(std::move(fetch), Failure::kBadUrl,
+         absl::StrCat("redirected (", status,
+                      ") to where nothing is fetched: ", std::string(parsed.message())),
+         /*retryable=*/false);
+    return;
+  }
+  // The next hop waits for its turn at its own origin; that time is not the attempt's.
+  fetch->origin = origins_.Get(fetch->target, *now_);
+  fetch->left = fetch->deadline - *now_;
+  Enqueue(std::move(fetch), /*first=*/true);
+}
+
+void Dispatcher::OnTransferError(Exchange* exchange, Exchange::End end) {
+  std::string message = exchange->error();
+  switch (end) {
+    case Exchange::End::kConnectFailed:
+      TryNextAddress(exchange, std::move(message));
+      return;
+    case Exchange::End::kBlocked:
+      Fail(Leave(exchange, false), Failure::kBlockedAddress,
+           "the host's address is not public; the operator can open it with --allow-address", false);
+      return;
+    case Exchange::End::kTlsFailed:
+      Fail(Leave(exchange, false), Failure::kTls, std::move(message), false);
+      return;
+    case Exchange::End::kBadUrl:
+      Fail(Leave(exchange, false), Failure::kBadUrl, std::move(message), false);
+      return;
+    case Exchange::End::kInternal:
+      Fail(Leave(exchange, false), Failure::kInternal, std::move(message), true);
+      return;
+    case Exchange::End::kHeadRefused:
+      Fail(Leave(exchange, false), Failure::kProtocol, std::move(message), false);
+      return;
+    case Exchange::End::kComplete:
+    case Exchange::End::kBrokenOff:
+    case Exchange::End::kCutShort:
+    case Exchange::End::kProtocolError:
+      Fail(Leave(exchange, false), Failure::kProtocol, std::move(message), true);
+      return;
+  }
+}
+
+// No connection: the attempt goes on with the host's next address, if there is another.
+void Dispatcher::TryNextAddress(Exchange* exchange, std::string message) {
+  Fetch& fetch = *exchange->fetch;
+  Origin& origin = *fetch.origin;
+  if (++fetch.addresses_tried < origin.addresses.size()) {
+    if (exchange->route() == origin.route) origin.UseAddress(origin.address + 1);
+    Send(exchange);
+    return;
+  }
+  Fail(Leave(exchange, false), Failure::kConnect, std::move(message), true);
+}
+
+// Deadlines, connections that do not come about, answers that stop. One look at all of them every tick costs less than
+// timers of their own.
+void Dispatcher::CheckRunning() {
+  const absl::Time now = *now_;
+  for (size_t i = transport_.running().size(); i-- > 0;) {
+    if (i >= transport_.running().size()) continue;
+    Exchange* const exchange = transport_.running()[i];
+    const bool late = now >= exchange->fetch->deadline;
+    const bool unconnected = !exchange->connected() && now - exchange->started() > options_.connect_timeout;
+    const bool stalled =
+        exchange->head().status != 0 && now - exchange->last_bytes() > options_.stall_timeout;
+    if (!late && !unconnected && !stalled) continue;
+    transport_.Break(exchange);
+    Record(exchange);
+    if (late || stalled) {
+      const absl::Duration timeout = exchange->fetch->limits.attempt_timeout;
+      std::string message =
+          stalled ? absl::StrCat("no byte came for ", absl::FormatDuration(options_.stall_timeout))
+                  : absl::StrCat("no complete answer within ", absl::FormatDuration(timeout));
+      Fail(Leave(exchange, /*strained=*/true), stalled ? Failure::kStalled : Failure::kTimeout,
+           std::move(message),
+           /*retryable=*/true);
+    } else {
+      TryNextAddress(exchange, absl::StrCat("no connection to ", exchange->route()->address, " within ",
+                                            absl::FormatDuration(options_.connect_timeout)));
+    }
+  }
+}
+
+}  // namespace imgfleet::fetch

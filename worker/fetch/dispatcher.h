@@ -1,0 +1,100 @@
+// Decides, within one loop, which fetch is sent when, and what follows each exchange: the next range, a redirect,
+// another address, a retry, the end.
+//
+// Fetches queue at their origin. An origin may send while its window has room, it is not told to wait, and its address
+// is known; those that may send take turns, so a slow origin delays nobody else's items.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/random/random.h"
+#include "absl/time/time.h"
+#include "worker/fetch/byte_budget.h"
+#include "worker/fetch/options.h"
+#include "worker/fetch/origin.h"
+#include "worker/fetch/resolver.h"
+#include "worker/fetch/transport.h"
+
+namespace imgfleet::fetch {
+
+// Belongs to one thread. `now` is the loop's present, kept by the loop.
+class Dispatcher {
+ public:
+  // `share` is the loop's part of `options`: its requests in flight and its bytes.
+  struct Share {
+    uint32_t running;
+    uint64_t bytes;
+  };
+  Dispatcher(const Options& options, Share share, HandleSettings settings, const absl::Time* now);
+  ~Dispatcher();
+
+  void Add(std::unique_ptr<Fetch> fetch);
+  // Starts what may be started and handles what is over. `busy`: the loop has no time to spare, more requests in
+  // flight would only wait for it.
+  void Turn(bool busy);
+  void OnEvent(int fd, Poller::Kind kind, uint32_t events);
+  // Deadlines, stalls, waits. To be called every kTick while active().
+  void Tick();
+  // When Turn is to be called next at the latest, events aside.
+  absl::Time next_turn() const { return transport_.next_turn(); }
+  // Something is queued, running or waiting.
+  bool active() const { return held_ > 0; }
+  // Ends every fetch whose client is abandoned, or all.
+  void DropAbandoned(bool all);
+  // Fetches ended since the last call.
+  uint32_t TakeEnded();
+
+  static constexpr absl::Duration kTick = absl::Milliseconds(20);
+
+ private:
+  using FetchPtr = std::unique_ptr<Fetch>;
+
+  // Queues and addresses.
+  void Enqueue(FetchPtr fetch, bool first);
+  void Schedule(Origin* origin);
+  void Block(Origin* origin, absl::Time until);
+  void Resolve(Origin* origin);
+  void Resolved(Origin* origin, const Resolver::Answer& answer);
+  void FailQueue(Origin* origin, Failure failure, const std::string& message, bool retryable);
+  void ExpireQueues();
+
+  // Attempts.
+  void Pump();
+  void Begin(FetchPtr fetch, Exchange* exchange);
+  void Send(Exchange* exchange);
+  void OnDone(Exchange* exchange, CURLcode code);
+  void OnAnswer(Exchange* exchange, Exchange::End end);
+  void OnBody(Exchange* exchange, Exchange::End end);
+  void OnRefusal(Exchange* exchange);
+  void Redirect(Exchange* exchange);
+  void OnTransferError(Exchange* exchange, Exchange::End end);
+  void TryNextAddress(Exchange* exchange, std::string message);
+  void CheckRunning();
+
+  // Ends.
+  FetchPtr Leave(Exchange* exchange, bool strained);
+  void Fail(FetchPtr fetch, Failure failure, std::string message, bool retryable);
+  void Finish(FetchPtr fetch);
+  void Record(Exchange* exchange);
+
+  const Options& options_;
+  const absl::Time* const now_;
+  Resolver resolver_;
+  ByteBudget budget_;
+  Origins origins_;
+  Transport transport_;
+  bool busy_ = false;
+  size_t held_ = 0;
+  uint32_t ended_ = 0;
+  size_t resolving_ = 0;
+  std::deque<Origin*> ready_;
+  std::multimap<absl::Time, FetchPtr> delayed_;
+  std::multimap<absl::Time, Origin*> blocked_;
+  std::deque<FetchPtr> waiting_for_memory_;
+  absl::BitGen random_;
+};
+
+}  // namespace imgfleet::fetch

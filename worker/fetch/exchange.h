@@ -1,0 +1,122 @@
+// One HTTP request and its answer on a reusable libcurl handle. The handle is configured once; from request
+// to request only what differs is set. The address is judged when a connection is opened and again before
+// each request, on reused connections too. Redirects, retries and timeouts are the loop's business.
+#pragma once
+
+#include <curl/curl.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "common/address_policy.h"
+#include "worker/fetch/poller.h"
+#include "worker/fetch/reading.h"
+#include "worker/fetch/response_head.h"
+
+namespace imgfleet::fetch {
+
+struct FreeList {
+  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+using StringList = std::unique_ptr<curl_slist, FreeList>;
+
+// Where an origin is connected to: one address, judged before.
+struct Route {
+  Route(const IpAddress& address, uint16_t port);
+
+  const std::string address;  // As libcurl writes it.
+  const StringList connect_to;
+};
+
+// What all handles of a loop have in common. Must outlive them.
+struct HandleSettings {
+  std::string user_agent;
+  std::string ca_file;  // Empty: the system's.
+  const AddressPolicy* policy = nullptr;
+  Poller* poller = nullptr;
+  StringList first_range_headers, whole_headers;
+
+  static StringList Headers(const Ask& ask);
+};
+
+// Not thread-safe. Lives at one address: libcurl holds pointers to it.
+class Exchange {
+ public:
+  explicit Exchange(const HandleSettings* settings);
+  ~Exchange();
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  // Prepares the request that reading() asks for. `clock` is the loop's present.
+  void Prepare(const std::string& url, std::shared_ptr<const Route> route, const absl::Time* clock);
+  CURL* handle() const { return handle_; }
+  // Of the attempt that this exchange serves; several requests may belong to it.
+  Reading& reading() { return reading_; }
+
+  // What became of it, once libcurl is done.
+  enum class End : uint8_t {
+    kComplete,     // The whole answer came.
+    kBrokenOff,    // We had enough: the reading knows.
+    kBlocked,      // The address is not allowed.
+    kHeadRefused,  // See error().
+    kConnectFailed,
+    kTlsFailed,
+    kCutShort,  // The connection ended before the answer did.
+    kProtocolError,
+    kBadUrl,
+    kInternal,
+  };
+  End Finish(CURLcode code);
+
+  const std::shared_ptr<const Route>& route() const { return route_; }
+  const ResponseHead& head() const { return head_; }
+  bool head_complete() const { return head_complete_; }
+  bool connected() const { return connected_; }
+  // The body is the reading's, not that of a redirect or an error page.
+  bool for_reading() const { return for_reading_; }
+  uint64_t body_bytes() const { return body_bytes_; }
+  absl::Time started() const { return started_; }
+  absl::Time last_bytes() const { return last_bytes_; }
+  std::string error() const;
+
+  struct Timings {
+    absl::Duration connect, tls, first_byte;
+    // From sending the request to the first byte of its answer.
+    absl::Duration latency;
+  };
+  Timings timings() const;
+
+  // The loop's: whose request it is, and where it stands in the list of running ones.
+  struct Fetch* fetch = nullptr;
+  size_t position = 0;
+
+ private:
+  static size_t OnHeader(char* data, size_t size, size_t count, void* self);
+  static size_t OnBody(char* data, size_t size, size_t count, void* self);
+  static curl_socket_t OnOpen(void* self, curlsocktype purpose, curl_sockaddr* address);
+  static int OnClose(void* poller, curl_socket_t fd);
+  static int OnRequest(void* self, char* ip, char* local_ip, int port, int local_port);
+  bool Judge(const absl::StatusOr<IpAddress>& address);
+  void SetHeaders(const Ask& ask);
+
+  const HandleSettings* const settings_;
+  CURL* const handle_;
+  StringList own_headers_;
+  const curl_slist* headers_set_ = nullptr;
+  std::shared_ptr<const Route> route_;
+  Reading reading_;
+  const absl::Time* clock_ = nullptr;
+
+  ResponseHead head_;
+  bool head_complete_ = false, connected_ = false, for_reading_ = false;
+  bool blocked_ = false, broken_off_ = false;
+  const char* refusal_ = nullptr;
+  uint64_t body_bytes_ = 0;
+  absl::Time started_, last_bytes_;
+  char error_[CURL_ERROR_SIZE];
+};
+
+}  // namespace imgfleet::fetch

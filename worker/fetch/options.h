@@ -1,0 +1,32 @@
+// How an engine is set up.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/time/time.h"
+#include "common/address_policy.h"
+#include "common/backoff.h"
+#include "common/clock.h"
+#include "worker/fetch/host_map.h"
+
+namespace imgfleet::fetch {
+
+struct Options {
+  uint32_t threads = 0;        // 0: one per core.
+  uint32_t concurrency = 512;  // Requests in flight, all threads together.
+  AddressPolicy policy;
+  HostMap host_map;
+  std::string ca_file;      // PEM, trusted besides the system's authorities; empty: none.
+  std::string user_agent;   // Empty: "imgfleet/VERSION".
+  std::string dns_servers;  // "ADDRESS[:PORT],..." instead of the system's; empty: the system's.
+  // Memory for bodies beyond the first 384 KiB of each, all threads together.
+  uint64_t byte_budget = 256u << 20;
+  Backoff backoff;
+  absl::Duration connect_timeout = absl::Seconds(10);  // For one address.
+  absl::Duration stall_timeout = absl::Seconds(10);    // Without a byte in the middle of an answer.
+  absl::Duration max_retry_after = absl::Seconds(30);  // A longer wait ends the item.
+  const Clock* clock = &Clock::System();
+};
+
+}  // namespace imgfleet::fetch

@@ -1,0 +1,35 @@
+#include "worker/fetch/origin_window.h"
+
+#include <algorithm>
+
+namespace imgfleet::fetch {
+namespace {
+
+// Latency counts as flat up to twice the usual and this much: on a network so near that the usual is next to nothing,
+// more requests in flight would only wait for one another.
+constexpr double kSlackUs = 5'000;
+
+}  // namespace
+
+void OriginWindow::Answered(absl::Duration latency, bool useful) {
+  const double us = absl::ToDoubleMicroseconds(latency);
+  recent_us_ = recent_us_ == 0 ? us : recent_us_ + (us - recent_us_) / 16;
+  usual_us_ =
+      usual_us_ == 0 || recent_us_ < usual_us_ ? recent_us_ : usual_us_ + (recent_us_ - usual_us_) / 1024;
+  const bool flat = recent_us_ <= 2 * usual_us_ + kSlackUs;
+  const bool filled = filled_ > 0;
+  if (filled) --filled_;
+  --in_flight_;
+  if (!useful || !flat || !filled) return;
+  size_ = std::min(size_ + (slow_start_ ? 1.0 : 1.0 / size_), max_);
+}
+
+void OriginWindow::Strained(absl::Time sent, absl::Time now) {
+  --in_flight_;
+  if (sent < halved_) return;
+  halved_ = now;
+  slow_start_ = false;
+  size_ = std::max(size_ / 2, 1.0);
+}
+
+}  // namespace imgfleet::fetch

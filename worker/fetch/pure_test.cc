@@ -1,0 +1,167 @@
+// The small pure units: targets, host map, response heads, the origin window.
+#include <string>
+
+#include "gtest/gtest.h"
+#include "worker/fetch/host_map.h"
+#include "worker/fetch/origin_window.h"
+#include "worker/fetch/response_head.h"
+#include "worker/fetch/target.h"
+
+namespace imgfleet::fetch {
+namespace {
+
+std::string Parsed(const std::string& url) {
+  Target target;
+  if (!ParseTarget(url, &target).ok()) return "refused";
+  return (target.https ? "s " : "p ") + target.host + " " + std::to_string(target.port) + " " +
+         target.rewritten;
+}
+
+TEST(Target, TakesUrlsApart) {
+  EXPECT_EQ(Parsed("http://example.com/a.jpg?x=1&y=%20"), "p example.com 80 ");
+  EXPECT_EQ(Parsed("https://a-b.example.com:8443/"), "s a-b.example.com 8443 ");
+  EXPECT_EQ(Parsed("http://127.0.0.1:81/x"), "p 127.0.0.1 81 ");
+  EXPECT_EQ(Parsed("HTTP://Example.COM/A"), "p example.com 80 http://example.com/A");
+  EXPECT_EQ(Parsed("http://example.com"), "p example.com 80 http://example.com/");
+  EXPECT_EQ(Parsed("http://example.com/a b.jpg"), "p example.com 80 http://example.com/a%20b.jpg");
+  EXPECT_EQ(Parsed("http://example.com/\xc3\xa9.jpg"), "p example.com 80 http://example.com/%c3%a9.jpg");
+  EXPECT_EQ(Parsed("http://example.com/a#frag"), "p example.com 80 http://example.com/a");
+  EXPECT_EQ(Parsed("http://b\xc3\xbc"
+                   "cher.example/x")
+                .substr(0, 24),
+            "p xn--bcher-kva.example ");
+  EXPECT_EQ(Parsed("http://[2001:DB8::0:1]:8080/x").substr(0, 18), "p 2001:db8::1 8080");
+}
+
+// However an address is spelt, it is recognised as one, so that it is judged and never looked up.
+TEST(Target, SpellingsOfAddresses) {
+  for (const char* spelling : {"127.0.0.1", "0x7f.0.0.1", "0177.0.0.1", "2130706433", "0x7f000001", "127.1",
+                               "127.0.1", "017700000001", "0x7f.1", "127.0.0.01"}) {
+    EXPECT_EQ(Parsed(std::string("http://") + spelling + "/x").substr(0, 15), "p 127.0.0.1 80 ") << spelling;
+  }
+  EXPECT_EQ(Parsed("http://[::ffff:127.0.0.1]/").substr(0, 12), "p 127.0.0.1 ");
+  EXPECT_EQ(Parsed("http://[::1]/").substr(0, 6), "p ::1 ");
+  EXPECT_EQ(Parsed("http://user:pw@127.0.0.1:99/").substr(0, 14), "p 127.0.0.1 99");
+}
+
+TEST(Target, RefusesWhatIsNoWebUrl) {
+  for (const std::string& url :
+       {std::string(), std::string("file:///etc/passwd"), std::string("ftp://example.com/"),
+        std::string("http://"), std::string("http://a:99999/"), std::string("http://a:0/"),
+        std::string("gopher://x/"), std::string("http://a\0b/", 11), std::string("http://a b/"),
+        std::string("javascript:alert(1)"), std::string("http://a/\n"),
+        "http://a/" + std::string(20'000, 'x')}) {
+    EXPECT_EQ(Parsed(url), "refused") << url.substr(0, 40);
+  }
+}
+
+TEST(Target, ResolvesReferences) {
+  const std::string base = "http://a.example/dir/x.jpg?q#f";
+  EXPECT_EQ(ResolveReference(base, "y.jpg").value(), "http://a.example/dir/y.jpg");
+  EXPECT_EQ(ResolveReference(base, "/y.jpg").value(), "http://a.example/y.jpg");
+  EXPECT_EQ(ResolveReference(base, "//b.example/y").value(), "http://b.example/y");
+  EXPECT_EQ(ResolveReference(base, "https://b.example:8/y").value(), "https://b.example:8/y");
+  EXPECT_EQ(ResolveReference(base, "file:///etc/passwd").value(), "file:///etc/passwd");
+}
+
+TEST(HostMap, ReadsItsEntries) {
+  HostMap map;
+  ASSERT_TRUE(map.Add("Images.example=127.0.0.1:8080").ok());
+  ASSERT_TRUE(map.Add("images.example:443=[::1]:8443").ok());
+  ASSERT_TRUE(map.Add("other=::1").ok());
+  EXPECT_EQ(map.Find("images.example", 80)->port, 8080);
+  EXPECT_EQ(map.Find("images.example", 443)->port, 8443);
+  EXPECT_EQ(map.Find("images.example", 443)->address.ToString(), "::1");
+  EXPECT_EQ(map.Find("other", 1)->port, 0);
+  EXPECT_EQ(map.Find("nobody", 1), nullptr);
+  for (const char* bad :
+       {"", "x", "=1.2.3.4", "x=", "x=name", "x:0=1.2.3.4", "x=1.2.3.4:99999", "x=[::1]8"}) {
+    EXPECT_FALSE(map.Add(bad).ok()) << bad;
+  }
+}
+
+TEST(ResponseHead, ReadsWhatFetchingActsOn) {
+  ResponseHead head;
+  for (const char* line : {"HTTP/1.1 100 Continue\r\n", "ETag: old\r\n"}) head.Add(line);
+  EXPECT_EQ(head.Add("\r\n"), ResponseHead::Line::kMore);
+  for (const char* line : {"HTTP/2 206 \r\n", "content-range:bytes 0-9/20\r\n", "CONTENT-LENGTH: 10\r\n",
+                           "ETag: \"x\" \r\n", "Content-Type: image/png\r\n", "Retry-After: 7\r\n"}) {
+    EXPECT_EQ(head.Add(line), ResponseHead::Line::kMore);
+  }
+  EXPECT_EQ(head.Add("\r\n"), ResponseHead::Line::kEnd);
+  EXPECT_EQ(head.status, 206u);
+  EXPECT_EQ(head.etag, "\"x\"");
+  EXPECT_EQ(head.content_length, 10u);
+  EXPECT_EQ(head.range->last, 9u);
+  EXPECT_EQ(head.RetryAfter(absl::Now()), absl::Seconds(7));
+}
+
+TEST(ResponseHead, RefusesConflictsAndFloods) {
+  ResponseHead head;
+  EXPECT_EQ(head.Add("Content-Length: 10\r\n"), ResponseHead::Line::kMore);
+  EXPECT_EQ(head.Add("Content-Length: 10\r\n"), ResponseHead::Line::kMore);
+  EXPECT_EQ(head.Add("Content-Length: 11\r\n"), ResponseHead::Line::kConflict);
+  head.Clear();
+  EXPECT_EQ(head.Add("Content-Length: 10, 11\r\n"), ResponseHead::Line::kConflict);
+  EXPECT_EQ(head.Add("Content-Length: -1\r\n"), ResponseHead::Line::kConflict);
+  head.Clear();
+  EXPECT_EQ(head.Add("X: " + std::string(40'000, 'x') + "\r\n"), ResponseHead::Line::kMore);
+  EXPECT_EQ(head.Add("X: " + std::string(40'000, 'x') + "\r\n"), ResponseHead::Line::kTooLarge);
+}
+
+TEST(ResponseHead, RetryAfterTakesDates) {
+  ResponseHead head;
+  head.Add("Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+  EXPECT_EQ(head.RetryAfter(absl::FromUnixSeconds(784111777 - 60)), absl::Seconds(60));
+  EXPECT_EQ(head.RetryAfter(absl::FromUnixSeconds(784111777 + 60)), absl::ZeroDuration());
+  head.Add("Retry-After: soon\r\n");
+  EXPECT_EQ(head.RetryAfter(absl::Now()), std::nullopt);
+}
+
+// Plays rounds of full windows answered after `latency`.
+void Rounds(OriginWindow& window, int rounds, absl::Duration latency) {
+  for (int round = 0; round < rounds; ++round) {
+    int sent = 0;
+    for (; window.HasRoom(); ++sent) window.Start();
+    for (; sent > 0; --sent) window.Answered(latency, true);
+  }
+}
+
+TEST(OriginWindow, AWillingOriginIsAt128WithinASecond) {
+  OriginWindow window(512);
+  Rounds(window, 5, absl::Milliseconds(200));
+  EXPECT_GE(window.size(), 128u);
+  Rounds(window, 20, absl::Milliseconds(200));
+  EXPECT_EQ(window.size(), 512u);
+}
+
+TEST(OriginWindow, StrainHalvesOncePerRound) {
+  OriginWindow window(512);
+  Rounds(window, 4, absl::Milliseconds(10));
+  const uint32_t before = window.size();
+  const absl::Time sent = absl::FromUnixSeconds(100), now = absl::FromUnixSeconds(101);
+  for (int i = 0; i < 5; ++i) window.Start();
+  for (int i = 0; i < 4; ++i) window.Strained(sent, now);
+  EXPECT_EQ(window.size(), before / 2);
+  window.Strained(now + absl::Seconds(1), now + absl::Seconds(2));
+  EXPECT_EQ(window.size(), before / 4);
+  Rounds(window, 1, absl::Milliseconds(10));
+  EXPECT_LE(window.size(), before / 4 + 1);  // No slow start after strain.
+  for (int i = 0; i < 50; ++i) {
+    window.Start();
+    window.Strained(now + absl::Seconds(3 + i), now + absl::Seconds(3 + i));
+  }
+  EXPECT_EQ(window.size(), 1u);
+}
+
+TEST(OriginWindow, RisingLatencyStopsGrowth) {
+  OriginWindow window(512);
+  Rounds(window, 3, absl::Milliseconds(50));
+  Rounds(window, 1, absl::Milliseconds(900));
+  const uint32_t strained = window.size();
+  Rounds(window, 1, absl::Milliseconds(900));
+  EXPECT_LE(window.size(), strained + 1);
+}
+
+}  // namespace
+}  // namespace imgfleet::fetch

@@ -1,0 +1,35 @@
+// A URL taken apart as far as fetching needs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace imgfleet::fetch {
+
+struct Target {
+  bool https = false;
+  // Lower case, IDN in punycode, IP literals in canonical form without brackets whatever their spelling was.
+  std::string host;
+  uint16_t port = 0;
+  // What to ask for, where the given text cannot be sent as it is (spaces, other characters than ASCII); else
+  // empty.
+  std::string rewritten;
+};
+
+// Takes an http or https URL apart as libcurl would; plain URLs by a quick way of our own. Spaces and
+// characters outside ASCII are percent-encoded. INVALID_ARGUMENT names what is wrong, without the URL.
+// `target` is reused memory.
+absl::Status ParseTarget(const std::string& url, Target* target);
+
+// The absolute URL that `reference` (a Location header) means, seen from `base`. INVALID_ARGUMENT where it
+// cannot be read. The scheme is not looked at.
+absl::StatusOr<std::string> ResolveReference(const std::string& base, absl::string_view reference);
+
+// The host[:port] part of a URL as it is written, to tell apart origins roughly and cheaply.
+absl::string_view Authority(absl::string_view url);
+
+}  // namespace imgfleet::fetch

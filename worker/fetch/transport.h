@@ -1,0 +1,62 @@
+// libcurl's multi interface on a poller: runs exchanges, and says when each is over. Knows nothing of URLs' owners,
+// origins or retries.
+#pragma once
+
+#include <curl/curl.h>
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "worker/fetch/exchange.h"
+#include "worker/fetch/poller.h"
+
+namespace imgfleet::fetch {
+
+// Belongs to one thread.
+class Transport {
+ public:
+  // `done` is called from Collect for each exchange that has ended; it may start others.
+  Transport(HandleSettings settings, uint32_t max_running, std::function<void(Exchange*, CURLcode)> done);
+  ~Transport();
+  Transport(const Transport&) = delete;
+  Transport& operator=(const Transport&) = delete;
+
+  // An idle exchange; null when max_running are out.
+  Exchange* Take();
+  void GiveBack(Exchange* exchange);
+  // Runs what was prepared; `done` follows, or Break.
+  void Start(Exchange* exchange);
+  // Takes a running exchange off the network; `done` is not called.
+  void Break(Exchange* exchange);
+
+  // Does what libcurl wants done by `now`; false if that is nothing.
+  bool RunTimers(absl::Time now);
+  // Reports what is over.
+  void Collect();
+  // Acts on a socket that has become ready.
+  void OnEvent(int fd, uint32_t events, absl::Time now);
+  // When RunTimers is to be called next at the latest.
+  absl::Time next_turn() const { return next_turn_; }
+
+  const std::vector<Exchange*>& running() const { return running_; }
+  bool full() const { return taken_ >= max_running_; }
+
+ private:
+  static int OnSocket(CURL* handle, curl_socket_t fd, int what, void* self, void* socket_data);
+  static int OnTimer(CURLM* multi, long timeout_ms, void* self);
+  void Unlist(Exchange* exchange);
+
+  const HandleSettings settings_;
+  const uint32_t max_running_;
+  const std::function<void(Exchange*, CURLcode)> done_;
+  CURLM* const multi_;
+  CURLSH* const share_;
+  uint32_t taken_ = 0;
+  std::vector<std::unique_ptr<Exchange>> exchanges_;
+  std::vector<Exchange*> idle_, running_;
+  absl::Time now_ = absl::InfinitePast(), next_turn_ = absl::InfiniteFuture();
+};
+
+}  // namespace imgfleet::fetch

@@ -1,0 +1,99 @@
+// What passes between the fetch engine and whoever wants something fetched. The engine knows bytes, not what
+// they mean: a Client looks at what has arrived and says how much more it needs.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace imgfleet::fetch {
+
+// Why a fetch failed. The words are those of v1.ItemError.Reason.
+enum class Failure : uint8_t {
+  kNone,
+  kDns,
+  kConnect,
+  kTls,
+  kTimeout,
+  kStalled,
+  kHttpStatus,
+  kTooManyRedirects,
+  kProtocol,
+  kRangeMismatch,
+  kBodyTooLarge,
+  kEmptyBody,
+  kBlockedAddress,
+  kBadUrl,
+  kAbandoned,
+  kInternal,
+};
+
+struct Limits {
+  // For one attempt: DNS, every redirect and the body, not the wait for an origin's turn.
+  absl::Duration attempt_timeout = absl::Seconds(30);
+  uint32_t max_attempts = 3;
+  // Largest body read (decoded). Larger ones whose size is announced pass if their head is enough.
+  uint64_t max_body_bytes = 64u << 20;
+};
+
+// The bytes of one body known so far: a prefix, and at most one later piece.
+struct Arrived {
+  absl::string_view prefix;
+  absl::string_view piece;
+  uint64_t piece_offset = 0;
+  // Size of the whole body, where known; set at the latest when the body has ended.
+  std::optional<uint64_t> total;
+};
+
+struct Verdict {
+  enum Kind : uint8_t {
+    kMore,    // Bytes from `offset` on are needed, `bytes` of them (0: unknown).
+    kEnough,  // The content suffices; only the body's size is still owed.
+    kStop,    // Nothing more is wanted, not even the size.
+  };
+  Kind kind = kEnough;
+  uint64_t offset = 0;
+  uint64_t bytes = 0;
+};
+
+enum class SizeSource : uint8_t { kUnknown, kContentRange, kContentLength, kBody };
+
+// What became of a fetch.
+struct Report {
+  Failure failure = Failure::kNone;
+  std::string message;     // With a failure: one sentence for a person. May hold any bytes the origin sent.
+  bool retryable = false;  // With a failure: another try may end otherwise.
+  uint32_t attempts = 0;
+  // Of the last answer; 0 and empty where none came.
+  uint32_t http_status = 0;
+  std::string content_type, etag, last_modified;
+  // Where redirects led away from the URL asked for; else empty.
+  std::string final_url;
+  // Body bytes over the network, all attempts and requests together.
+  uint64_t fetched_bytes = 0;
+  uint64_t size_bytes = 0;
+  SizeSource size_source = SizeSource::kUnknown;
+  // Of the last transfer, from its start; zero where the step did not happen.
+  absl::Duration dns, connect, tls, first_byte;
+  // From the first request to the end.
+  absl::Duration total;
+};
+
+// One thing to be fetched. All calls come from one engine thread, one at a time; none may block.
+class Client {
+ public:
+  virtual ~Client() = default;
+  // Constant for the client's life.
+  virtual const std::string& url() const = 0;
+  // Looks at what has arrived, all of it since the beginning each time. After a retry it starts over.
+  virtual Verdict Inspect(const Arrived& arrived) = 0;
+  // The end, exactly once; the client is destroyed right after.
+  virtual void Finish(Report report) = 0;
+  // Nobody wants it any more: it is broken off and ends with kAbandoned.
+  virtual bool Abandoned() const = 0;
+};
+
+}  // namespace imgfleet::fetch

@@ -1,0 +1,30 @@
+// The runner that ships: items go to the fetch engine, each as the task that its job's kind asks for.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "worker/fetch/engine.h"
+#include "worker/task/task.h"
+
+namespace imgfleet::task {
+
+// Thread-safe. Destroying it breaks off what is left: every `done` has been called when the destructor returns.
+class EngineRunner final : public Runner {
+ public:
+  // Fails where the options name a CA file that cannot be used.
+  static absl::StatusOr<std::unique_ptr<EngineRunner>> Create(fetch::Options options);
+
+  void Start(std::vector<Item> items) override;
+  void DropAbandoned() override;
+  uint32_t capacity() const override;
+
+ private:
+  explicit EngineRunner(std::unique_ptr<fetch::Engine> engine) : engine_(std::move(engine)) {}
+
+  const std::unique_ptr<fetch::Engine> engine_;
+};
+
+}  // namespace imgfleet::task

@@ -1,0 +1,18 @@
+// The measuring task: fetches as much of an image as tells what it is, and says it in an outcome.
+#pragma once
+
+#include <memory>
+
+#include "worker/fetch/engine.h"
+#include "worker/task/task.h"
+
+namespace imgfleet::task {
+
+// An image whose header promises more is TOO_MANY_PIXELS: 46,340 pixels square, the most that decoders which count
+// pixels in 31 bits can take.
+inline constexpr uint64_t kMaxPixels = (uint64_t{1} << 31) - 1;
+
+// The fetch of one item of a measuring job; `item.done` is called at its end.
+fetch::Request MeasureRequest(Item item);
+
+}  // namespace imgfleet::task

@@ -1,0 +1,169 @@
+#include "worker/task/outcome.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/utf8.h"
+#include "worker/task/measure.h"
+
+namespace imgfleet::task {
+namespace {
+
+using image::ProbeStatus;
+
+uint32_t Micros(absl::Duration duration) {
+  return static_cast<uint32_t>(
+      std::clamp<int64_t>(absl::ToInt64Microseconds(duration), 0, std::numeric_limits<uint32_t>::max()));
+}
+
+v1::SizeSource ToSizeSource(fetch::SizeSource source) {
+  switch (source) {
+    case fetch::SizeSource::kContentRange:
+      return v1::CONTENT_RANGE;
+    case fetch::SizeSource::kContentLength:
+      return v1::CONTENT_LENGTH;
+    case fetch::SizeSource::kBody:
+      return v1::BODY;
+    case fetch::SizeSource::kUnknown:
+      break;
+  }
+  return v1::SIZE_SOURCE_UNSPECIFIED;
+}
+
+v1::ItemError::Reason ToReason(ProbeStatus status) {
+  switch (status) {
+    case ProbeStatus::kTruncated:
+      return v1::ItemError::TRUNCATED;
+    case ProbeStatus::kCorrupt:
+      return v1::ItemError::CORRUPT;
+    case ProbeStatus::kUnsupported:
+      return v1::ItemError::UNSUPPORTED_FORMAT;
+    case ProbeStatus::kNotAnImage:
+      return v1::ItemError::NOT_AN_IMAGE;
+    case ProbeStatus::kOk:
+    case ProbeStatus::kNeedMore:
+      break;
+  }
+  return v1::ItemError::INTERNAL;
+}
+
+// What origins send may be anything; proto strings are UTF-8.
+std::string ToUtf8(std::string text) {
+  if (IsUtf8(text)) return text;
+  std::string valid;
+  absl::string_view rest = text;
+  while (!rest.empty()) {
+    const size_t good = ValidUtf8Prefix(rest);
+    absl::StrAppend(&valid, rest.substr(0, good));
+    if (good == rest.size()) break;
+    absl::StrAppend(&valid, "\xef\xbf\xbd");
+    rest.remove_prefix(good + 1);
+  }
+  return valid;
+}
+
+void SetError(v1::ItemError::Reason reason, std::string message, v1::Outcome* outcome) {
+  v1::ItemError* error = outcome->mutable_error();
+  error->set_reason(reason);
+  error->set_message(ToUtf8(std::move(message)));
+}
+
+}  // namespace
+
+v1::ItemError::Reason ToReason(fetch::Failure failure) {
+  switch (failure) {
+    case fetch::Failure::kDns:
+      return v1::ItemError::DNS_FAILURE;
+    case fetch::Failure::kConnect:
+      return v1::ItemError::CONNECT_FAILED;
+    case fetch::Failure::kTls:
+      return v1::ItemError::TLS_FAILURE;
+    case fetch::Failure::kTimeout:
+      return v1::ItemError::TIMEOUT;
+    case fetch::Failure::kStalled:
+      return v1::ItemError::STALLED;
+    case fetch::Failure::kHttpStatus:
+      return v1::ItemError::HTTP_STATUS;
+    case fetch::Failure::kTooManyRedirects:
+      return v1::ItemError::TOO_MANY_REDIRECTS;
+    case fetch::Failure::kProtocol:
+      return v1::ItemError::PROTOCOL_ERROR;
+    case fetch::Failure::kRangeMismatch:
+      return v1::ItemError::RANGE_MISMATCH;
+    case fetch::Failure::kBodyTooLarge:
+      return v1::ItemError::BODY_TOO_LARGE;
+    case fetch::Failure::kEmptyBody:
+      return v1::ItemError::EMPTY_BODY;
+    case fetch::Failure::kBlockedAddress:
+      return v1::ItemError::BLOCKED_ADDRESS;
+    case fetch::Failure::kBadUrl:
+      return v1::ItemError::BAD_URL;
+    case fetch::Failure::kAbandoned:
+      return v1::ItemError::CANCELLED;
+    case fetch::Failure::kInternal:
+    case fetch::Failure::kNone:
+      break;
+  }
+  return v1::ItemError::INTERNAL;
+}
+
+void FillImage(const image::ProbeResult& probed, const fetch::Report& report, v1::Outcome* outcome) {
+  const image::ImageInfo& info = probed.info;
+  if (probed.status != ProbeStatus::kOk) {
+    SetError(ToReason(probed.status), probed.message, outcome);
+    return;
+  }
+  if (uint64_t{info.width} * info.height > kMaxPixels) {
+    SetError(v1::ItemError::TOO_MANY_PIXELS,
+             absl::StrCat("the image says to be ", info.width, " x ", info.height, " pixels; at most ",
+                          kMaxPixels, " are taken"),
+             outcome);
+    return;
+  }
+  v1::ImageInfo* image = outcome->mutable_image();
+  const absl::string_view format = image::FormatName(info.format), mime = image::MimeType(info.format);
+  image->set_format(format.data(), format.size());
+  image->set_mime(mime.data(), mime.size());
+  image->set_width(info.width);
+  image->set_height(info.height);
+  image->set_display_width(info.display_width);
+  image->set_display_height(info.display_height);
+  image->set_orientation(info.orientation);
+  image->set_size_bytes(report.size_bytes);
+  image->set_size_source(ToSizeSource(report.size_source));
+  image->set_animated(info.animated);
+  if (info.frames.has_value()) image->set_frames(*info.frames);
+  if (info.bit_depth.has_value()) image->set_bit_depth(*info.bit_depth);
+  if (info.channels.has_value()) image->set_channels(*info.channels);
+  if (info.has_alpha.has_value()) image->set_has_alpha(*info.has_alpha);
+  if (info.progressive.has_value()) image->set_progressive(*info.progressive);
+}
+
+void FillFailure(fetch::Report* report, v1::Outcome* outcome) {
+  SetError(ToReason(report->failure), std::move(report->message), outcome);
+  outcome->mutable_error()->set_retryable(report->retryable);
+  if (report->failure == fetch::Failure::kHttpStatus)
+    outcome->mutable_error()->set_http_status(report->http_status);
+}
+
+void FillFetch(fetch::Report* report, v1::Outcome* outcome) {
+  outcome->set_attempts(report->attempts);
+  if (report->attempts == 0) return;
+  v1::FetchInfo* fetch = outcome->mutable_fetch();
+  fetch->set_http_status(report->http_status);
+  fetch->set_fetched_bytes(report->fetched_bytes);
+  if (!report->final_url.empty()) fetch->set_final_url(ToUtf8(std::move(report->final_url)));
+  if (!report->content_type.empty()) fetch->set_content_type(ToUtf8(std::move(report->content_type)));
+  if (!report->etag.empty()) fetch->set_etag(ToUtf8(std::move(report->etag)));
+  if (!report->last_modified.empty()) fetch->set_last_modified(ToUtf8(std::move(report->last_modified)));
+  fetch->set_dns_us(Micros(report->dns));
+  fetch->set_connect_us(Micros(report->connect));
+  fetch->set_tls_us(Micros(report->tls));
+  fetch->set_first_byte_us(Micros(report->first_byte));
+  fetch->set_total_us(Micros(report->total));
+}
+
+}  // namespace imgfleet::task
