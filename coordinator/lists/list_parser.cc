@@ -1,6 +1,6 @@
 #include "coordinator/lists/list_parser.h"
 
-#include <cstring>
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -27,7 +27,7 @@ bool IsBlank(absl::string_view record) {
   return record.find_first_not_of(" \r") == absl::string_view::npos;
 }
 
-bool HasNul(absl::string_view text) { return std::memchr(text.data(), '\0', text.size()) != nullptr; }
+bool HasNul(absl::string_view text) { return text.find('\0') != absl::string_view::npos; }
 
 absl::string_view Trim(absl::string_view text) {
   const size_t begin = text.find_first_not_of(kSpace);

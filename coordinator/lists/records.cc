@@ -1,7 +1,5 @@
 #include "coordinator/lists/records.h"
 
-#include <cstring>
-
 #include "absl/strings/strip.h"
 #include "common/status.h"
 
@@ -9,11 +7,6 @@ namespace imgfleet::lists {
 namespace {
 
 constexpr size_t kNone = absl::string_view::npos;
-
-size_t Find(absl::string_view text, char c) {
-  const void* found = std::memchr(text.data(), c, text.size());
-  return found == nullptr ? kNone : static_cast<const char*>(found) - text.data();
-}
 
 }  // namespace
 
@@ -61,7 +54,7 @@ absl::Status RecordSplitter::Gather(absl::string_view piece, bool ended, Sink si
 // The place of the line end that ends the record, or kNone.
 size_t RecordSplitter::FindEnd(absl::string_view text) {
   if (kind_ == Kind::kCsv) return FindCsvEnd(text);
-  const size_t end = Find(text, '\n');
+  const size_t end = text.find('\n');
   if (end != kNone) ++line_;
   return end;
 }
@@ -69,8 +62,8 @@ size_t RecordSplitter::FindEnd(absl::string_view text) {
 size_t RecordSplitter::FindCsvEnd(absl::string_view text) {
   // Most records hold no quote: then the next line end is the record's.
   if (quotes_ == Quotes::kFieldStart || quotes_ == Quotes::kOutside) {
-    const size_t end = Find(text, '\n');
-    if (end != kNone && Find(text.substr(0, end), '"') == kNone) {
+    const size_t end = text.find('\n');
+    if (end != kNone && text.substr(0, end).find('"') == kNone) {
       quotes_ = Quotes::kFieldStart;
       ++line_;
       return end;

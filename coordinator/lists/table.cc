@@ -1,7 +1,6 @@
 #include "coordinator/lists/table.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -95,12 +94,8 @@ bool Table::Split(absl::string_view record, std::string& what) {
 }
 
 void Table::SplitAt(char separator, absl::string_view record) {
-  for (;;) {
-    const void* found = std::memchr(record.data(), separator, record.size());
-    if (found == nullptr) break;
-    const size_t at = static_cast<const char*>(found) - record.data();
+  for (size_t at; (at = record.find(separator)) != absl::string_view::npos; record.remove_prefix(at + 1)) {
     fields_.push_back(record.substr(0, at));
-    record.remove_prefix(at + 1);
   }
   fields_.push_back(record);
 }
