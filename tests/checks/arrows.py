@@ -50,7 +50,8 @@ CLOSED = {
     r"curl/": ["worker/fetch", "common", "bench"],
     r"ares\.h": ["worker/fetch", "common"],
     r"sqlite3\.h|libpq-fe\.h": ["coordinator/store"],
-    r"boost/(beast|asio)": ["gateway"],
+    # Asio's sockets and coroutines; its thread pool is anybody's who may have threads.
+    r"boost/(beast|asio\.hpp|asio/(awaitable|buffer|co_spawn|io_context|ip/|read|ssl|write))": ["gateway"],
     r"prometheus/": ["common", "coordinator", "coordinator/service", "worker", "worker/agent", "worker/task", "worker/fetch",
                      "gateway", "cli/main"],
     r"grpcpp/(?!support/status)": ["common", "coordinator", "coordinator/service", "worker", "worker/agent", "gateway", "cli",

@@ -80,6 +80,7 @@ class ArrowsTest(CheckTest):
                 ("cli/main.cc", "coordinator/coordinator.h"), ("cli/info.cc", "proto/imgfleet/v1/jobs.pb.h"),
                 ("common/outcome/json.cc", "proto/imgfleet/v1/image.pb.h"), ("gateway/router.cc", "common/outcome/json.h"),
                 ("coordinator/store/sqlite_test.cc", "coordinator/store/store_contract.h"),
+                ("coordinator/service/a.cc", "boost/asio/thread_pool.hpp"), ("gateway/http.cc", "boost/asio/ip/tcp.hpp"),
                 ("worker/image/probe_test.cc", "fstream")]:
             self.assertEqual(self.arrow(path, header), [], f"{path} includes {header}")
 
@@ -92,6 +93,7 @@ class ArrowsTest(CheckTest):
                 ("coordinator/core/job.cc", "sqlite3.h", "coordinator/core -> sqlite3.h"),
                 ("coordinator/store/a.cc", "coordinator/lists/list.h", "coordinator/store -> coordinator/lists"),
                 ("coordinator/service/a.cc", "sqlite3.h", "coordinator/service -> sqlite3.h"),
+                ("coordinator/service/a.cc", "boost/asio/ip/tcp.hpp", "coordinator/service -> boost/asio/ip/tcp.hpp"),
                 ("worker/image/png.cc", "worker/fetch/engine.h", "worker/image -> worker/fetch"),
                 ("worker/fetch/a.cc", "proto/imgfleet/v1/image.pb.h", "worker/fetch -> proto"),
                 ("worker/task/a.cc", "coordinator/core/types.h", "worker/task -> coordinator/core"),

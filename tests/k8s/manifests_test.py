@@ -18,7 +18,7 @@ FLAGS = {
     "imgfleet-worker": {"flags": [{"name": "coordinator", "env": "IMGFLEET_COORDINATOR"}, {"name": "admin-listen"},
                                   {"name": "threads"}, {"name": "drain-timeout"}]},
     "imgfleet-gateway": {"flags": [{"name": "listen"}, {"name": "admin-listen"}, {"name": "allow-anonymous"},
-                                   {"name": "coordinator"}]},
+                                   {"name": "coordinator"}, {"name": "drain-timeout"}]},
 }
 
 
