@@ -269,6 +269,17 @@ void AddHeifs(Collector& all) {
   ImageInfo& deep = add("pixi", cropped, Format::kHeic, 124, 456);
   deep.channels = 3;
   deep.bit_depth = 10;
+  HeifFile coded;
+  coded.items = {{1, "hvc1", {1, 2}}};
+  coded.properties = {Ispe(64, 48), IsoBox("hvcC", std::string(16, '\1') + "\xfc\xfa" + "more")};
+  ImageInfo& grey = add("hvcC, monochrome of 10 bits", coded, Format::kHeic, 64, 48);
+  grey.channels = 1;
+  grey.bit_depth = 10;
+  coded.items[0].type = "av01";
+  coded.properties[1] = IsoBox("av1C", std::string("\x81\0\x60\0", 4));
+  ImageInfo& twelve = add("av1C of 12 bits", coded, Format::kAvif, 64, 48);
+  twelve.channels = 3;
+  twelve.bit_depth = 12;
 
   const std::string tkhd = IsoFullBox("tkhd", 7, std::string(72, '\0') + Be32(159u << 16) + Be32(120u << 16));
   all.Add("heif, sequence without meta",

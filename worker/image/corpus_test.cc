@@ -2,7 +2,7 @@
 // variable IMGFLEET_CORPUS and holds files/ and truth.tsv, whose header line is
 //   path sha1 kind bytes width height oracle votes_same votes pil_format pil_frames orientation
 // (separated by tabs; `kind` is what the file is, `votes_same` of `votes` readers agree). Skipped where it is not set:
-//   bazel test //worker/image:corpus_test --test_env=IMGFLEET_CORPUS=FOLDER --sandbox_add_mount_pair=FOLDER
+//   bazel test //worker/image:corpus_test --test_env=IMGFLEET_CORPUS=FOLDER
 // Every file on which all readers agree must come out so, save those of corpus_exceptions.md, each with its reason; and
 // no cut of any file may give a wrong size.
 #include <gtest/gtest.h>

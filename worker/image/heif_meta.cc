@@ -40,6 +40,7 @@ class MetaReader {
   bool ApplySize(const Box& box);
   bool ApplyCrop(const Box& box);
   void ApplyTurn(uint8_t orientation);
+  bool ApplyCodecSamples(const Box& box);
 
   bool Need(const Box& box, uint64_t size) {
     if (box.end - box.begin < size) return Fail("HEIF: a box is too short for what it holds");
@@ -227,6 +228,22 @@ void MetaReader::ApplyTurn(uint8_t orientation) {
   info_.orientation = CombineOrientations(info_.orientation, orientation);
 }
 
+// The decoder's configuration knows depth and channels too; pixi, where it stands, is the container's own word.
+bool MetaReader::ApplyCodecSamples(const Box& box) {
+  if (info_.bit_depth.has_value()) return true;
+  if (box.type == BoxType("hvcC")) {
+    if (!Need(box, 18)) return false;
+    info_.channels = (source_.U8(box.begin + 16) & 3) == 0 ? 1 : 3;
+    info_.bit_depth = static_cast<uint8_t>(8 + (source_.U8(box.begin + 17) & 7));
+  } else {
+    if (!Need(box, 3)) return false;
+    const uint8_t flags = source_.U8(box.begin + 2);
+    info_.channels = flags & 0x10 ? 1 : 3;
+    info_.bit_depth = flags & 0x40 ? (flags & 0x20 ? 12 : 10) : 8;
+  }
+  return true;
+}
+
 bool MetaReader::ApplyProperties() {
   // The size first, wherever it stands in the list; then what transforms it, in the order of the list.
   for (size_t k = 0; k < property_count_ && info_.width == 0; ++k) {
@@ -253,6 +270,11 @@ bool MetaReader::ApplyProperties() {
       info_.channels = channels;
       info_.bit_depth = source_.U8(box.begin + 5);
     }
+  }
+  for (size_t k = 0; k < property_count_; ++k) {
+    const Box& box = properties_[k].box;
+    const bool codec = box.type == BoxType("hvcC") || box.type == BoxType("av1C");
+    if (codec && !ApplyCodecSamples(box)) return false;
   }
   return true;
 }
