@@ -49,7 +49,7 @@ install_packages() {
   [ -n "$missing" ] || return 0
   # shellcheck disable=SC2086
   set -- $missing
-  say "installing $# Debian packages: $*"
+  say "installing Debian packages: $*"
   if [ "$(id -u)" != 0 ] && ! command -v sudo > /dev/null; then
     fail "that needs root, and there is no sudo. Run as root: apt-get install $*"
   fi
