@@ -68,6 +68,9 @@ bool IsServiceLink(absl::string_view name) {
          absl::EndsWith(name, "_PORT") || absl::StrContains(name, "_PORT_");
 }
 
+// Variables of this project's own Makefile and tools, which start programs too.
+bool IsOfTheTools(absl::string_view name) { return name == "IMGFLEET_CACHE" || name == "IMGFLEET_RUN_DIR"; }
+
 }  // namespace
 
 std::string Option::Env() const {
@@ -337,7 +340,10 @@ void WarnOfStrangers(const Program& program, const Program::Environment& environ
     return false;
   };
   for (const auto& [variable, value] : environment) {
-    if (!absl::StartsWith(variable, kPrefix) || IsServiceLink(variable) || known(variable)) continue;
+    if (!absl::StartsWith(variable, kPrefix) || IsServiceLink(variable) || IsOfTheTools(variable) ||
+        known(variable)) {
+      continue;
+    }
     warnings->push_back(absl::StrCat(program.name(), ": warning: ", variable,
                                      " in the environment names no option of this program and is ignored"));
   }

@@ -163,11 +163,12 @@ TEST(Program, MistakesEndWithOneLineThatNamesTheirSource) {
   }
 }
 
-TEST(Program, StrangersInTheEnvironmentWarnButServiceLinksDoNot) {
+TEST(Program, StrangersInTheEnvironmentWarnButServiceLinksAndToolsDoNot) {
   Fixture f;
   EXPECT_FALSE(f.Parse({}, {{"IMGFLEET_TREADS", "2"},
                             {"IMGFLEET_COORDINATOR_SERVICE_HOST", "10.0.0.1"},
                             {"IMGFLEET_COORDINATOR_PORT_7070_TCP", "tcp://10.0.0.1:7070"},
+                            {"IMGFLEET_CACHE", "/var/cache/imgfleet"},
                             {"PATH", "/bin"}})
                    .has_value());
   ASSERT_EQ(f.warnings.size(), 1u);
