@@ -30,8 +30,8 @@ void Upload::Send() {
     absl::StatusOr<std::string> piece = source_.Read();
     if (!piece.ok()) {
       sent = piece.status();
-      // Half a list must not pass for a whole one.
-      context_.TryCancel();
+      // Half a list must not pass for a whole one; but what the coordinator had to say must not be lost either.
+      if (!ended_) context_.TryCancel();
       break;
     }
     const bool end = piece->empty();
@@ -53,7 +53,8 @@ void Upload::Receive() {
     absl::MutexLock lock(&mutex_);
     job_id_ = job.id();
   }
-  source_.Stop();  // The coordinator has heard enough; the sender may be waiting for more of the list.
+  ended_ = true;
+  source_.Stop();  // The sender may be waiting for more of the list.
   sender_.join();
   const absl::Status status = FromGrpc(stream_->Finish());
   absl::MutexLock lock(&mutex_);

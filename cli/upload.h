@@ -1,6 +1,7 @@
 // Hands a list to a coordinator while it is being read.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,6 +45,8 @@ class Upload {
   v1::UploadJobRequest first_;
   grpc::ClientContext context_;
   std::unique_ptr<Stream> stream_;
+
+  std::atomic<bool> ended_{false};  // The coordinator takes no more; its status says why.
 
   absl::Mutex mutex_;
   std::string job_id_ ABSL_GUARDED_BY(mutex_);

@@ -262,6 +262,9 @@ async def serve(args):
             ready.update(https=await listen(args.https, context), ca_file=ca)
         print(json.dumps(ready), flush=True)
         await stop.wait()
+        for number in (signal.SIGTERM, signal.SIGINT):  # A second one finds no loop any more.
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
 
 def main():
