@@ -1,0 +1,145 @@
+// The worker's side of the lease protocol (proto/imgfleet/v1/worker.proto) as a state machine: what comes in
+// are messages, outcomes and the time; what goes out are messages, items to start and leases to abandon. It
+// does no I/O, has no threads and reads no clock, so that a simulation runs the very code that ships.
+//
+//   Agent agent(options);
+//   agent.Connected(now);             // a stream was opened: greets
+//   agent.Received(message, now);     // ... Welcome, Lease, Ack, Revoke
+//   agent.Finished(lease, offset, std::move(outcome), now);
+//   agent.Tick(agent.NextWake());     // at the latest then
+//   Agent::Output todo = agent.Take();
+//
+// Promises: an outcome is given up only when the coordinator has acknowledged it or the lease is void; a
+// chunk that was not acknowledged is sent again after a reconnect, byte for byte; a lease that was not
+// renewed for its period is abandoned here before the coordinator gives it to another.
+//
+// Not thread-safe. Times are Clock::Boot().
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+#include "proto/imgfleet/v1/worker.pb.h"
+#include "worker/agent/held_lease.h"
+
+namespace imgfleet::agent {
+
+inline constexpr uint32_t kProtocolVersion = 1;
+
+class Agent {
+ public:
+  struct Options {
+    std::string worker_id;     // Drawn once per process.
+    std::string display_name;  // For people.
+    std::string version;
+    // Items the engine can usefully hold. Credit is granted for as many; of a shard that is larger, the rest
+    // waits here.
+    uint32_t capacity_items = 1024;
+    uint64_t capacity_bytes = 64 << 20;
+    // A chunk is sent when it has so many outcomes or bytes, when its first outcome is so old, or when
+    // nothing more is to come for its shard. The age is what a reader waits at most; the other two bound
+    // messages.
+    uint32_t chunk_items = 256;
+    uint64_t chunk_bytes = 1 << 20;
+    absl::Duration chunk_age = absl::Milliseconds(100);
+    // Before a chunk that the store could not take is sent again; doubles up to ten times as long.
+    absl::Duration retry_delay = absl::Milliseconds(500);
+  };
+
+  struct StartItem {
+    uint64_t lease = 0;  // This agent's number for the lease; never used twice.
+    uint32_t offset = 0;
+    uint64_t index = 0;
+    v1::Item item;
+  };
+
+  struct Output {
+    std::vector<v1::WorkerMessage> send;  // In this order, on the stream of the last Connected.
+    // Leases whose items are about to be started, before their first one.
+    std::vector<std::pair<uint64_t, v1::JobSpec>> leases;
+    std::vector<StartItem> start;
+    std::vector<uint64_t> abandon;  // What runs for them is to be broken off; its outcomes are ignored.
+    std::vector<uint64_t> closed;   // Nothing more will be started for them; those abandoned are among them.
+  };
+
+  explicit Agent(Options options);
+
+  // A stream was opened. All that was sent before on another is as if it had never been sent.
+  void Connected(absl::Time now);
+  void Disconnected();
+  void Received(const v1::CoordinatorMessage& message, absl::Time now);
+  // The outcome of a started item. Of a lease that is no longer held it is dropped.
+  void Finished(uint64_t lease, uint32_t offset, v1::Outcome outcome, absl::Time now);
+  // What is due by `now`: reports, chunks that are old enough, chunks to be sent again, leases that have
+  // lapsed.
+  void Tick(absl::Time now);
+  // When Tick has something to do next, as far as is known now.
+  absl::Time NextWake() const;
+
+  // Takes no new leases and starts no waiting items. Leases of which nothing was begun are handed back now,
+  // the others once what was begun has an acknowledged outcome.
+  void Drain(absl::Time now);
+  // Breaks off what still runs: sends the outcomes there are and hands back the rest.
+  void GiveUp(absl::Time now);
+
+  // What is to be done since the last call.
+  Output Take();
+
+  bool welcomed() const { return stream_ == Stream::kWelcomed; }
+  bool draining() const { return draining_; }
+  // Holds nothing: with draining(), the process may end.
+  bool idle() const { return held_.empty(); }
+  size_t leases() const { return held_.size(); }
+  // Items started and not finished.
+  uint32_t running() const { return running_; }
+  // Items held without an acknowledged outcome.
+  uint64_t outstanding() const { return outstanding_; }
+
+ private:
+  enum class Stream { kDown, kGreeting, kWelcomed };
+  using Shard = std::pair<std::string, uint32_t>;
+
+  void OnWelcome(const v1::Welcome& welcome, absl::Time now);
+  void OnLease(const v1::Lease& lease, absl::Time now);
+  void OnAck(const v1::Ack& ack, absl::Time now);
+  void OnRevoke(const v1::Revoke& revoke);
+
+  // The lease of that shard if it is held under that epoch.
+  HeldLease* Find(const v1::ShardKey& shard, uint64_t epoch);
+  void StartWaiting();
+  void Flush(HeldLease& lease);
+  void FlushAged(absl::Time now);
+  void SendReport(absl::Time now);
+  void SendHandBack(const v1::ShardKey& shard, uint64_t epoch, absl::Duration not_before);
+  // Forgets the lease. Its running items, if any, are broken off.
+  void Close(uint64_t id);
+  // Closes the lease if nothing is left to do for it, handing back what was not begun.
+  void CloseIfDone(HeldLease& lease);
+
+  const Options options_;
+
+  Stream stream_ = Stream::kDown;
+  bool draining_ = false;
+  absl::Duration lease_period_ = absl::InfiniteDuration();
+  absl::Duration report_interval_ = absl::InfiniteDuration();
+  absl::Time last_report_ = absl::InfinitePast();
+  uint64_t last_lease_number_ = 0;
+  uint64_t acknowledged_since_report_ = 0;
+
+  uint64_t next_lease_ = 1;
+  uint64_t next_chunk_ = 1;
+  absl::flat_hash_map<uint64_t, std::unique_ptr<HeldLease>> held_;
+  absl::flat_hash_map<Shard, uint64_t> by_shard_;
+  std::deque<uint64_t> waiting_;  // Leases with items that were not started, first come first served.
+  uint32_t running_ = 0;
+  uint64_t outstanding_ = 0;
+  Output output_;
+};
+
+}  // namespace imgfleet::agent

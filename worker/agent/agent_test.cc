@@ -1,0 +1,562 @@
+#include "worker/agent/agent.h"
+
+#include <deque>
+#include <map>
+#include <random>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "common/blob.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace imgfleet::agent {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+v1::ShardKey Key(uint32_t shard) {
+  v1::ShardKey key;
+  key.set_job_id("job");
+  key.set_shard(shard);
+  return key;
+}
+
+v1::CoordinatorMessage Welcome() {
+  v1::CoordinatorMessage message;
+  message.mutable_welcome()->set_protocol(1);
+  message.mutable_welcome()->mutable_lease_period()->set_seconds(15);
+  message.mutable_welcome()->mutable_report_interval()->set_seconds(5);
+  return message;
+}
+
+v1::CoordinatorMessage LeaseOf(uint32_t shard, uint64_t epoch, uint64_t number, uint32_t items,
+                               const std::vector<uint32_t>& offsets) {
+  v1::ItemBatch batch;
+  for (uint32_t i = 0; i < items; ++i) batch.add_items()->set_url(absl::StrCat("http://h/", shard, "/", i));
+  v1::CoordinatorMessage message;
+  v1::Lease* lease = message.mutable_lease();
+  *lease->mutable_shard() = Key(shard);
+  lease->set_lease_epoch(epoch);
+  lease->set_first_index(shard * 1000);
+  lease->set_items(PackBlob(batch.SerializeAsString()));
+  lease->mutable_offsets()->Add(offsets.begin(), offsets.end());
+  lease->set_lease_number(number);
+  return message;
+}
+
+v1::CoordinatorMessage LeaseOf(uint32_t shard, uint64_t epoch, uint64_t number, uint32_t items) {
+  std::vector<uint32_t> offsets(items);
+  for (uint32_t i = 0; i < items; ++i) offsets[i] = i;
+  return LeaseOf(shard, epoch, number, items, offsets);
+}
+
+v1::CoordinatorMessage AckOf(const v1::Chunk& chunk, v1::Ack::Code code) {
+  v1::CoordinatorMessage message;
+  *message.mutable_ack()->mutable_shard() = chunk.shard();
+  message.mutable_ack()->set_lease_epoch(chunk.lease_epoch());
+  message.mutable_ack()->set_chunk_number(chunk.chunk_number());
+  message.mutable_ack()->set_code(code);
+  return message;
+}
+
+v1::CoordinatorMessage RevokeOf(uint32_t shard, uint64_t epoch) {
+  v1::CoordinatorMessage message;
+  *message.mutable_revoke()->mutable_shard() = Key(shard);
+  message.mutable_revoke()->set_lease_epoch(epoch);
+  return message;
+}
+
+v1::Outcome OutcomeOf(uint64_t index) {
+  v1::Outcome outcome;
+  outcome.set_index(index);
+  outcome.mutable_image()->set_width(7);
+  outcome.mutable_fetch()->set_fetched_bytes(10);
+  return outcome;
+}
+
+std::vector<v1::Chunk> Chunks(const Agent::Output& output) {
+  std::vector<v1::Chunk> chunks;
+  for (const auto& message : output.send) {
+    if (message.has_chunk()) chunks.push_back(message.chunk());
+  }
+  return chunks;
+}
+
+std::vector<v1::Report> Reports(const Agent::Output& output) {
+  std::vector<v1::Report> reports;
+  for (const auto& message : output.send) {
+    if (message.has_report()) reports.push_back(message.report());
+  }
+  return reports;
+}
+
+std::vector<v1::HandBack> HandBacks(const Agent::Output& output) {
+  std::vector<v1::HandBack> backs;
+  for (const auto& message : output.send) {
+    if (message.has_hand_back()) backs.push_back(message.hand_back());
+  }
+  return backs;
+}
+
+class AgentTest : public ::testing::Test {
+ protected:
+  static Agent::Options SmallOptions() {
+    Agent::Options options;
+    options.worker_id = "w";
+    options.capacity_items = 8;
+    options.chunk_items = 4;
+    return options;
+  }
+
+  void Connect() {
+    agent_.Connected(now_);
+    agent_.Received(Welcome(), now_);
+  }
+  void Finish(const Agent::StartItem& item) {
+    agent_.Finished(item.lease, item.offset, OutcomeOf(item.index), now_);
+  }
+
+  Agent agent_{SmallOptions()};
+  absl::Time now_ = absl::UnixEpoch() + absl::Hours(1);
+};
+
+TEST_F(AgentTest, GreetsThenReportsItsRoom) {
+  agent_.Connected(now_);
+  Agent::Output output = agent_.Take();
+  ASSERT_THAT(output.send, SizeIs(1));
+  EXPECT_EQ(output.send[0].hello().worker_id(), "w");
+  EXPECT_EQ(output.send[0].hello().protocol_min(), 1u);
+  agent_.Received(Welcome(), now_);
+  output = agent_.Take();
+  ASSERT_THAT(output.send, SizeIs(1));
+  EXPECT_EQ(output.send[0].report().capacity_items(), 8u);
+  EXPECT_THAT(output.send[0].report().held(), IsEmpty());
+}
+
+TEST_F(AgentTest, NothingIsTakenBeforeTheWelcome) {
+  agent_.Connected(now_);
+  agent_.Received(LeaseOf(0, 1, 1, 2), now_);
+  EXPECT_TRUE(agent_.idle());
+}
+
+TEST_F(AgentTest, StartsItemsAndSendsTheFinishedShardAtOnce) {
+  Connect();
+  agent_.Received(LeaseOf(3, 9, 1, 5, {1, 4}), now_);
+  Agent::Output output = agent_.Take();
+  ASSERT_THAT(output.leases, SizeIs(1));
+  ASSERT_THAT(output.start, SizeIs(2));
+  EXPECT_EQ(output.start[1].index, 3004u);
+  EXPECT_EQ(output.start[1].item.url(), "http://h/3/4");
+  Finish(output.start[1]);
+  EXPECT_THAT(Chunks(agent_.Take()), IsEmpty());
+  Finish(output.start[0]);
+  output = agent_.Take();
+  const std::vector<v1::Chunk> chunks = Chunks(output);
+  ASSERT_THAT(chunks, SizeIs(1));
+  EXPECT_THAT(chunks[0].offsets(), ElementsAre(4, 1));
+  EXPECT_EQ(chunks[0].lease_epoch(), 9u);
+  EXPECT_EQ(chunks[0].succeeded(), 2u);
+  EXPECT_EQ(chunks[0].fetched_bytes(), 20u);
+  v1::OutcomeChunk outcomes;
+  ASSERT_TRUE(outcomes.ParseFromString(*UnpackBlob(chunks[0].payload())));
+  ASSERT_EQ(outcomes.outcomes_size(), 2);
+  EXPECT_EQ(outcomes.outcomes(0).index(), 3004u);
+  EXPECT_FALSE(agent_.idle());
+  agent_.Received(AckOf(chunks[0], v1::Ack::COMMITTED), now_);
+  EXPECT_TRUE(agent_.idle());
+}
+
+TEST_F(AgentTest, CountsFailuresByReason) {
+  Connect();
+  agent_.Received(LeaseOf(0, 1, 1, 2), now_);
+  for (const auto& item : agent_.Take().start) {
+    v1::Outcome outcome;
+    outcome.mutable_error()->set_reason(v1::ItemError::TIMEOUT);
+    agent_.Finished(item.lease, item.offset, outcome, now_);
+  }
+  const auto chunks = Chunks(agent_.Take());
+  ASSERT_THAT(chunks, SizeIs(1));
+  ASSERT_EQ(chunks[0].failures_size(), 1);
+  EXPECT_EQ(chunks[0].failures(0).reason(), v1::ItemError::TIMEOUT);
+  EXPECT_EQ(chunks[0].failures(0).count(), 2u);
+  EXPECT_EQ(chunks[0].succeeded(), 0u);
+}
+
+TEST_F(AgentTest, SendsAChunkWhenItIsFullOrOld) {
+  Connect();
+  agent_.Received(LeaseOf(0, 1, 1, 7), now_);
+  const Agent::Output output = agent_.Take();
+  for (int i = 0; i < 4; ++i) Finish(output.start[i]);
+  EXPECT_THAT(Chunks(agent_.Take()), SizeIs(1));
+  Finish(output.start[4]);
+  EXPECT_EQ(agent_.NextWake(), now_ + absl::Milliseconds(100));
+  now_ += absl::Milliseconds(99);
+  agent_.Tick(now_);
+  EXPECT_THAT(Chunks(agent_.Take()), IsEmpty());
+  now_ += absl::Milliseconds(1);
+  agent_.Tick(now_);
+  EXPECT_THAT(Chunks(agent_.Take()), SizeIs(1));
+}
+
+TEST_F(AgentTest, ALargeShardWaitsForRoom) {
+  Connect();
+  agent_.Received(LeaseOf(0, 1, 1, 20), now_);
+  Agent::Output output = agent_.Take();
+  EXPECT_THAT(output.start, SizeIs(8));
+  Finish(output.start[0]);
+  output = agent_.Take();
+  ASSERT_THAT(output.start, SizeIs(1));
+  EXPECT_EQ(output.start[0].offset, 8u);
+  EXPECT_THAT(output.leases, IsEmpty());  // Announced once.
+}
+
+TEST_F(AgentTest, KeepsItsLeasesOverAReconnectAndSendsChunksAgain) {
+  Connect();
+  agent_.Received(LeaseOf(0, 5, 1, 6), now_);
+  const Agent::Output started = agent_.Take();
+  for (int i = 0; i < 4; ++i) Finish(started.start[i]);
+  const auto sent = Chunks(agent_.Take());
+  ASSERT_THAT(sent, SizeIs(1));
+  agent_.Disconnected();
+  now_ += absl::Seconds(2);
+  Connect();
+  const Agent::Output output = agent_.Take();
+  ASSERT_THAT(output.send, SizeIs(3));  // Hello, then what is held, then what was not acknowledged.
+  ASSERT_EQ(output.send[1].report().held_size(), 1);
+  EXPECT_EQ(output.send[1].report().held(0).lease_epoch(), 5u);
+  EXPECT_EQ(output.send[1].report().held(0).items(), 6u);
+  EXPECT_EQ(output.send[1].report().last_lease_number(), 0u);
+  EXPECT_EQ(output.send[2].chunk().SerializeAsString(), sent[0].SerializeAsString());
+  EXPECT_THAT(output.abandon, IsEmpty());
+  agent_.Received(AckOf(sent[0], v1::Ack::COMMITTED), now_);
+  agent_.Received(AckOf(sent[0], v1::Ack::COMMITTED), now_);  // Both sendings are answered.
+  EXPECT_EQ(agent_.outstanding(), 2u);
+}
+
+TEST_F(AgentTest, AbandonsALeaseItCouldNotRenewForItsPeriod) {
+  Connect();
+  agent_.Take();
+  now_ += absl::Seconds(3);
+  agent_.Received(LeaseOf(0, 5, 1, 6), now_);
+  EXPECT_THAT(agent_.Take().start, SizeIs(6));
+  agent_.Disconnected();
+  // The report before the lease was sent three seconds ago; that is where its period counts from.
+  EXPECT_EQ(agent_.NextWake(), now_ + absl::Seconds(12));
+  agent_.Tick(now_ + absl::Seconds(12) - absl::Milliseconds(1));
+  EXPECT_FALSE(agent_.idle());
+  agent_.Tick(now_ + absl::Seconds(12));
+  EXPECT_TRUE(agent_.idle());
+  EXPECT_EQ(agent_.running(), 0u);
+  EXPECT_THAT(agent_.Take().abandon, ElementsAre(1));
+}
+
+TEST_F(AgentTest, ReportsRenewAtTheInterval) {
+  Connect();
+  agent_.Received(LeaseOf(0, 5, 1, 6), now_);
+  agent_.Take();
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(agent_.NextWake(), now_ + absl::Seconds(5));
+    now_ += absl::Seconds(5);
+    agent_.Tick(now_);
+    const auto reports = Reports(agent_.Take());
+    ASSERT_THAT(reports, SizeIs(1));
+    EXPECT_EQ(reports[0].held_size(), 1);
+    EXPECT_EQ(reports[0].last_lease_number(), 1u);
+  }
+}
+
+TEST_F(AgentTest, ReportsAsSoonAsAQuarterOfTheRoomCameBack) {
+  Connect();
+  agent_.Received(LeaseOf(0, 5, 1, 1), now_);
+  agent_.Received(LeaseOf(1, 5, 2, 1), now_);
+  Agent::Output output = agent_.Take();
+  Finish(output.start[0]);
+  agent_.Received(AckOf(Chunks(agent_.Take()).at(0), v1::Ack::COMMITTED), now_);
+  EXPECT_THAT(Reports(agent_.Take()), IsEmpty());
+  Finish(output.start[1]);
+  agent_.Received(AckOf(Chunks(agent_.Take()).at(0), v1::Ack::COMMITTED), now_);
+  EXPECT_THAT(Reports(agent_.Take()), SizeIs(1));
+}
+
+TEST_F(AgentTest, AVoidLeaseStopsItsItemsAndSendsNothingMore) {
+  struct Case {
+    const char* name;
+    v1::Ack::Code code;
+  };
+  for (const auto& [name, code] : {Case{"stale", v1::Ack::STALE}, Case{"invalid", v1::Ack::INVALID}}) {
+    Agent agent(SmallOptions());
+    agent.Connected(now_);
+    agent.Received(Welcome(), now_);
+    agent.Received(LeaseOf(0, 5, 1, 6), now_);
+    agent.Received(LeaseOf(1, 5, 2, 1), now_);
+    const Agent::Output started = agent.Take();
+    for (int i = 0; i < 4; ++i) {
+      agent.Finished(started.start[i].lease, started.start[i].offset, OutcomeOf(i), now_);
+    }
+    agent.Received(AckOf(Chunks(agent.Take()).at(0), code), now_);
+    Agent::Output output = agent.Take();
+    EXPECT_THAT(output.abandon, ElementsAre(1)) << name;
+    agent.Finished(started.start[4].lease, started.start[4].offset, OutcomeOf(4), now_);
+    now_ += absl::Seconds(1);
+    agent.Tick(now_);
+    EXPECT_THAT(Chunks(agent.Take()), IsEmpty()) << name;
+    EXPECT_EQ(agent.leases(), 1u) << name;  // The other lease lives on.
+  }
+}
+
+TEST_F(AgentTest, RevokeCountsForItsEpochOnly) {
+  Connect();
+  agent_.Received(LeaseOf(0, 5, 1, 2), now_);
+  agent_.Received(RevokeOf(0, 4), now_);
+  EXPECT_EQ(agent_.leases(), 1u);
+  agent_.Received(RevokeOf(0, 5), now_);
+  EXPECT_TRUE(agent_.idle());
+}
+
+TEST_F(AgentTest, ANewerEpochReplacesTheLeaseAnOlderOneIsIgnored) {
+  Connect();
+  agent_.Received(LeaseOf(0, 5, 1, 2), now_);
+  agent_.Take();
+  agent_.Received(LeaseOf(0, 4, 2, 2), now_);
+  agent_.Received(LeaseOf(0, 5, 3, 2), now_);
+  EXPECT_THAT(agent_.Take().start, IsEmpty());
+  agent_.Received(LeaseOf(0, 6, 4, 2), now_);
+  const Agent::Output output = agent_.Take();
+  EXPECT_THAT(output.start, SizeIs(2));
+  EXPECT_THAT(output.abandon, SizeIs(1));
+  EXPECT_EQ(agent_.outstanding(), 2u);
+}
+
+TEST_F(AgentTest, RetrySendsTheSameChunkLater) {
+  Connect();
+  agent_.Received(LeaseOf(0, 5, 1, 1), now_);
+  Finish(agent_.Take().start.at(0));
+  const auto chunk = Chunks(agent_.Take()).at(0);
+  agent_.Received(AckOf(chunk, v1::Ack::RETRY), now_);
+  EXPECT_EQ(agent_.NextWake(), now_ + absl::Milliseconds(500));
+  agent_.Tick(now_);
+  EXPECT_THAT(Chunks(agent_.Take()), IsEmpty());
+  now_ += absl::Milliseconds(500);
+  agent_.Tick(now_);
+  const auto again = Chunks(agent_.Take());
+  ASSERT_THAT(again, SizeIs(1));
+  EXPECT_EQ(again[0].SerializeAsString(), chunk.SerializeAsString());
+  agent_.Received(AckOf(chunk, v1::Ack::RETRY), now_);
+  EXPECT_EQ(agent_.NextWake(), now_ + absl::Seconds(1));
+}
+
+TEST_F(AgentTest, ALeaseItCannotReadGoesBack) {
+  Connect();
+  agent_.Take();
+  v1::CoordinatorMessage broken = LeaseOf(0, 5, 1, 2);
+  broken.mutable_lease()->mutable_items()->back() ^= 1;
+  agent_.Received(broken, now_);
+  agent_.Received(LeaseOf(1, 5, 2, 2, {1, 2}), now_);
+  agent_.Received(LeaseOf(2, 5, 3, 2, {1, 0}), now_);
+  const auto backs = HandBacks(agent_.Take());
+  ASSERT_THAT(backs, SizeIs(3));
+  EXPECT_EQ(backs[0].not_before().seconds(), 10);
+  EXPECT_TRUE(agent_.idle());
+}
+
+TEST_F(AgentTest, DrainHandsBackWhatWasNotBegunAndFinishesTheRest) {
+  Connect();
+  agent_.Received(LeaseOf(0, 5, 1, 20), now_);  // Eight run, twelve wait.
+  agent_.Received(LeaseOf(1, 5, 2, 3), now_);   // None begun.
+  const Agent::Output started = agent_.Take();
+  agent_.Drain(now_);
+  Agent::Output output = agent_.Take();
+  ASSERT_THAT(HandBacks(output), SizeIs(1));
+  EXPECT_EQ(HandBacks(output)[0].shard().shard(), 1u);
+  ASSERT_THAT(Reports(output), SizeIs(1));
+  EXPECT_TRUE(Reports(output)[0].draining());
+  EXPECT_EQ(Reports(output)[0].capacity_items(), 0u);
+  agent_.Received(LeaseOf(2, 5, 3, 3), now_);  // Crossed on the way.
+  EXPECT_THAT(HandBacks(agent_.Take()), SizeIs(1));
+  std::vector<v1::Chunk> chunks;
+  for (const auto& item : started.start) Finish(item);
+  output = agent_.Take();
+  EXPECT_THAT(output.start, IsEmpty());
+  ASSERT_THAT(Chunks(output), SizeIs(2));
+  EXPECT_THAT(HandBacks(output), IsEmpty());  // Not before the outcomes are safe.
+  for (const auto& chunk : Chunks(output)) agent_.Received(AckOf(chunk, v1::Ack::COMMITTED), now_);
+  EXPECT_THAT(HandBacks(agent_.Take()), SizeIs(1));
+  EXPECT_TRUE(agent_.idle());
+}
+
+TEST_F(AgentTest, GivingUpSendsWhatThereIsAndBreaksOffTheRest) {
+  Connect();
+  agent_.Received(LeaseOf(0, 5, 1, 3), now_);
+  const Agent::Output started = agent_.Take();
+  Finish(started.start[0]);
+  agent_.Drain(now_);
+  agent_.Take();
+  agent_.GiveUp(now_);
+  const Agent::Output output = agent_.Take();
+  ASSERT_THAT(output.send, SizeIs(2));
+  EXPECT_TRUE(output.send[0].has_chunk());
+  EXPECT_TRUE(output.send[1].has_hand_back());
+  EXPECT_THAT(output.abandon, SizeIs(1));
+  EXPECT_TRUE(agent_.idle());
+}
+
+// A coordinator reduced to what the protocol promises, and a stream that breaks at random. Whatever is lost
+// on the way or comes twice, each item is committed once, and the agent ends empty.
+class Wire {
+ public:
+  explicit Wire(uint32_t seed) : random_(seed), agent_(Options()) {
+    for (uint32_t shard = 0; shard < 6; ++shard) shards_[shard].left = Offsets(1 + Roll(30));
+  }
+
+  void Run() {
+    for (int step = 0; step < 3000; ++step) Step();
+    chaos_ = false;
+    for (int step = 0; step < 20'000 && !Done(); ++step) Step();
+    ASSERT_TRUE(Done());
+    for (int step = 0; step < 1000 && !agent_.idle(); ++step) Step();
+    EXPECT_TRUE(agent_.idle());
+    EXPECT_EQ(agent_.running(), 0u);
+    EXPECT_EQ(agent_.outstanding(), 0u);
+  }
+
+ private:
+  struct Shard {
+    std::set<uint32_t> left;
+    uint64_t epoch = 0;
+    bool leased = false;
+    absl::Time until;
+    std::set<std::pair<uint64_t, uint64_t>> committed;  // Epoch and chunk number.
+  };
+
+  static Agent::Options Options() {
+    Agent::Options options;
+    options.worker_id = "w";
+    options.capacity_items = 16;
+    options.chunk_items = 5;
+    return options;
+  }
+  static std::set<uint32_t> Offsets(uint32_t count) {
+    std::set<uint32_t> offsets;
+    for (uint32_t i = 0; i < count; ++i) offsets.insert(i);
+    return offsets;
+  }
+  uint32_t Roll(uint32_t below) { return static_cast<uint32_t>(random_() % below); }
+  bool Chance(uint32_t percent) { return chaos_ && Roll(100) < percent; }
+  bool Done() const {
+    for (const auto& [number, shard] : shards_) {
+      if (!shard.left.empty()) return false;
+    }
+    return true;
+  }
+
+  void Step() {
+    now_ += absl::Milliseconds(Roll(200));
+    if (!up_ && Roll(3) == 0) {
+      up_ = true;
+      leases_sent_ = 0;
+      agent_.Connected(now_);
+    }
+    if (up_ && Chance(2)) {
+      up_ = false;
+      to_agent_.clear();
+      to_coordinator_.clear();
+      agent_.Disconnected();
+    }
+    if (Chance(1)) now_ += absl::Seconds(Roll(20));
+    if (!running_.empty() && Roll(2) == 0) {
+      const size_t which = Roll(running_.size());
+      const Agent::StartItem item = running_[which];
+      running_.erase(running_.begin() + static_cast<ptrdiff_t>(which));
+      agent_.Finished(item.lease, item.offset, OutcomeOf(item.index), now_);
+    }
+    agent_.Tick(now_);
+    if (!to_agent_.empty() && Roll(2) == 0) {
+      const v1::CoordinatorMessage message = to_agent_.front();
+      to_agent_.pop_front();
+      agent_.Received(message, now_);
+      if (Chance(5)) agent_.Received(message, now_);
+    }
+    if (!to_coordinator_.empty() && Roll(2) == 0) {
+      const v1::WorkerMessage message = to_coordinator_.front();
+      to_coordinator_.pop_front();
+      Receive(message);
+      if (message.has_chunk() && Chance(5)) Receive(message);
+    }
+    Agent::Output output = agent_.Take();
+    for (auto& message : output.send) {
+      if (up_) to_coordinator_.push_back(std::move(message));
+    }
+    for (auto& item : output.start) running_.push_back(std::move(item));
+    EXPECT_LE(agent_.running(), 16u);
+  }
+
+  void Receive(const v1::WorkerMessage& message) {
+    if (message.has_hello()) to_agent_.push_back(Welcome());
+    if (message.has_report()) OnReport(message.report());
+    if (message.has_chunk()) OnChunk(message.chunk());
+    if (message.has_hand_back()) {
+      Shard& shard = shards_.at(message.hand_back().shard().shard());
+      if (shard.epoch == message.hand_back().lease_epoch()) shard.leased = false;
+    }
+  }
+
+  void OnReport(const v1::Report& report) {
+    int64_t room = report.capacity_items();
+    for (const auto& held : report.held()) {
+      room -= held.items();
+      Shard& shard = shards_.at(held.shard().shard());
+      if (shard.leased && shard.epoch == held.lease_epoch() && !shard.left.empty()) {
+        shard.until = now_ + absl::Seconds(15);
+      } else {
+        to_agent_.push_back(RevokeOf(held.shard().shard(), held.lease_epoch()));
+      }
+    }
+    for (auto& [number, shard] : shards_) {
+      if (room <= 0) return;
+      if (shard.left.empty() || (shard.leased && shard.until > now_)) continue;
+      shard.leased = true;
+      shard.until = now_ + absl::Seconds(15);
+      room -= static_cast<int64_t>(shard.left.size());
+      to_agent_.push_back(
+          LeaseOf(number, ++shard.epoch, ++leases_sent_, 31, {shard.left.begin(), shard.left.end()}));
+    }
+  }
+
+  void OnChunk(const v1::Chunk& chunk) {
+    Shard& shard = shards_.at(chunk.shard().shard());
+    if (Chance(10)) return to_agent_.push_back(AckOf(chunk, v1::Ack::RETRY));
+    const std::pair<uint64_t, uint64_t> id(chunk.lease_epoch(), chunk.chunk_number());
+    if (shard.committed.contains(id)) return to_agent_.push_back(AckOf(chunk, v1::Ack::COMMITTED));
+    if (!shard.leased || shard.epoch != chunk.lease_epoch()) {
+      return to_agent_.push_back(AckOf(chunk, v1::Ack::STALE));
+    }
+    shard.committed.insert(id);
+    for (const uint32_t offset : chunk.offsets()) EXPECT_EQ(shard.left.erase(offset), 1u);
+    to_agent_.push_back(AckOf(chunk, v1::Ack::COMMITTED));
+  }
+
+  std::mt19937 random_;
+  Agent agent_;
+  absl::Time now_ = absl::UnixEpoch() + absl::Hours(1);
+  bool chaos_ = true;
+  bool up_ = false;
+  uint64_t leases_sent_ = 0;
+  std::map<uint32_t, Shard> shards_;
+  std::deque<v1::CoordinatorMessage> to_agent_;
+  std::deque<v1::WorkerMessage> to_coordinator_;
+  std::vector<Agent::StartItem> running_;
+};
+
+TEST(AgentOnABadWire, EveryItemIsCommittedOnce) {
+  for (uint32_t seed = 0; seed < 300; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    Wire(seed).Run();
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace imgfleet::agent
