@@ -1,0 +1,262 @@
+#include "coordinator/service/work_session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/log.h"
+
+namespace imgfleet::service {
+namespace {
+
+constexpr size_t kMaxIdBytes = 128;
+constexpr int kMaxChunkOutcomes = 256;
+constexpr uint64_t kMaxNotBeforeSeconds = 3600;
+
+void ToProto(absl::Duration duration, google::protobuf::Duration* out) {
+  out->set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &duration));
+  out->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
+}
+
+core::LeaseRef Ref(const v1::ShardKey& shard, uint64_t epoch) {
+  return {{shard.job_id(), shard.shard()}, epoch};
+}
+
+void ToProto(const core::ShardKey& shard, v1::ShardKey* out) {
+  out->set_job_id(shard.job_id);
+  out->set_shard(shard.shard);
+}
+
+v1::Ack::Code ToProto(core::CommitCode code) {
+  switch (code) {
+    case core::CommitCode::kCommitted:
+      return v1::Ack::COMMITTED;
+    case core::CommitCode::kStale:
+      return v1::Ack::STALE;
+    case core::CommitCode::kInvalid:
+      return v1::Ack::INVALID;
+    case core::CommitCode::kRetry:
+      return v1::Ack::RETRY;
+  }
+  return v1::Ack::RETRY;
+}
+
+// What is wrong with a chunk whatever the shard; empty if nothing is.
+std::string FaultOf(const v1::Chunk& chunk) {
+  if (chunk.offsets_size() == 0) return "chunk without an outcome";
+  if (chunk.offsets_size() > kMaxChunkOutcomes) {
+    return absl::StrCat("chunk of ", chunk.offsets_size(), " outcomes, at most ", kMaxChunkOutcomes,
+                        " are taken");
+  }
+  if (chunk.payload().empty()) return "chunk without a payload";
+  uint64_t counted = chunk.succeeded();
+  for (const v1::ReasonCount& failure : chunk.failures()) counted += failure.count();
+  if (counted != static_cast<uint64_t>(chunk.offsets_size())) {
+    return absl::StrCat("chunk of ", chunk.offsets_size(), " outcomes counts ", counted);
+  }
+  return "";
+}
+
+}  // namespace
+
+WorkSession::Output WorkSession::Take() {
+  if (!ended_) AcquireIfRoom();
+  return std::exchange(output_, Output());
+}
+
+void WorkSession::End(absl::Status status) {
+  if (std::exchange(ended_, true)) return;
+  output_.end = std::move(status);
+}
+
+void WorkSession::Received(const v1::WorkerMessage& message) {
+  if (ended_) return;
+  if (message.has_hello()) return OnHello(message.hello());
+  if (worker_id_.empty()) return End(absl::FailedPreconditionError("the first message must be a Hello"));
+  if (message.has_report()) return OnReport(message.report());
+  if (message.has_chunk()) return OnChunk(message.chunk());
+  if (message.has_hand_back()) return OnHandBack(message.hand_back());
+}
+
+void WorkSession::OnHello(const v1::Hello& hello) {
+  if (!worker_id_.empty()) return End(absl::FailedPreconditionError("a second Hello on one stream"));
+  if (hello.protocol_min() > kProtocolVersion || hello.protocol_max() < kProtocolVersion) {
+    return End(absl::FailedPreconditionError(absl::StrCat(
+        "this coordinator speaks lease protocol ", kProtocolVersion, ", worker ", hello.display_name(), " (",
+        hello.version(), ") speaks ", hello.protocol_min(), " to ", hello.protocol_max())));
+  }
+  if (hello.worker_id().empty() || hello.worker_id().size() > kMaxIdBytes) {
+    return End(
+        absl::InvalidArgumentError(absl::StrCat("hello.worker_id must have 1 to ", kMaxIdBytes, " bytes")));
+  }
+  worker_id_ = hello.worker_id();
+  display_name_ = hello.display_name();
+  v1::Welcome* welcome = output_.send.emplace_back().mutable_welcome();
+  welcome->set_protocol(kProtocolVersion);
+  ToProto(options_.lease_period, welcome->mutable_lease_period());
+  ToProto(options_.report_interval, welcome->mutable_report_interval());
+}
+
+void WorkSession::OnReport(const v1::Report& report) {
+  std::map<core::ShardKey, Held> held;
+  RenewCall renew;
+  for (const v1::HeldLease& lease : report.held()) {
+    const core::LeaseRef ref = Ref(lease.shard(), lease.lease_epoch());
+    Held& now = held[ref.shard];
+    if (const auto known = held_.find(ref.shard); known != held_.end() && known->second.epoch == ref.epoch) {
+      now = known->second;
+    }
+    now.epoch = ref.epoch;
+    now.items = lease.items();
+    now.bytes = lease.bytes();
+    renew.held.push_back(ref);
+  }
+  for (auto& [shard, lease] : held_) {
+    const auto reported = held.find(shard);
+    if (reported != held.end() && reported->second.epoch >= lease.epoch) continue;
+    if (lease.number > report.last_lease_number()) {
+      held[shard] = lease;  // Still on its way.
+    } else if (lease.number > 0 && lease.committed < lease.leased) {
+      // It reached the worker and is gone from there: given up without a word that reached us.
+      output_.calls.push_back(HandBackCall{{shard, lease.epoch}, absl::ZeroDuration(), false});
+    }
+  }
+  held_ = std::move(held);
+  if (std::exchange(acquire_failed_, false)) work_available_ = true;
+  capacity_items_ = report.draining() ? 0 : report.capacity_items();
+  capacity_bytes_ = report.draining() ? 0 : report.capacity_bytes();
+  if (!renew.held.empty()) output_.calls.push_back(std::move(renew));
+}
+
+void WorkSession::Renewed(const absl::StatusOr<std::vector<core::LeaseRef>>& void_leases) {
+  if (ended_) return;
+  if (!void_leases.ok()) {
+    log::Warning("leases of worker %s could not be renewed: %s", display_name_,
+                 void_leases.status().ToString());
+    return;
+  }
+  for (const core::LeaseRef& lease : *void_leases) {
+    const auto held = held_.find(lease.shard);
+    if (held != held_.end() && held->second.epoch == lease.epoch) held_.erase(held);
+    SendRevoke(lease);
+  }
+}
+
+void WorkSession::AcquireIfRoom() {
+  if (acquiring_ || !work_available_ || capacity_items_ == 0 || capacity_bytes_ == 0) return;
+  uint64_t items = 0, bytes = 0;
+  for (const auto& [shard, lease] : held_) {
+    items += lease.items;
+    bytes += lease.bytes;
+  }
+  const uint64_t slice_items = std::max<uint64_t>(capacity_items_ / 4, 1);
+  if (items + slice_items > capacity_items_ || bytes >= capacity_bytes_) return;
+  acquiring_ = true;
+  work_available_ = false;
+  output_.calls.push_back(AcquireCall{slice_items, capacity_bytes_ - bytes});
+}
+
+void WorkSession::Acquired(absl::StatusOr<std::vector<core::LeasedShard>> shards) {
+  acquiring_ = false;
+  if (!shards.ok()) {
+    acquire_failed_ = true;  // The next report tries again.
+    log::Warning("no shards could be leased to worker %s: %s", display_name_, shards.status().ToString());
+    return;
+  }
+  if (ended_) {
+    for (const core::LeasedShard& shard : *shards) {
+      output_.calls.push_back(HandBackCall{shard.lease, absl::ZeroDuration(), false});
+    }
+    return;
+  }
+  if (!shards->empty()) work_available_ = true;
+  for (core::LeasedShard& shard : *shards) {
+    v1::Lease* lease = output_.send.emplace_back().mutable_lease();
+    Held& held = held_[shard.lease.shard];
+    const uint64_t items = shard.offsets.size();
+    held = {shard.lease.epoch, ++leases_sent_, items, shard.payload.size(), items, 0};
+    ToProto(shard.lease.shard, lease->mutable_shard());
+    lease->set_lease_epoch(shard.lease.epoch);
+    if (!lease->mutable_spec()->ParseFromString(shard.spec)) {
+      log::Error("spec of job %s cannot be read", shard.lease.shard.job_id);
+    }
+    lease->set_first_index(shard.first_index);
+    lease->set_items(std::move(shard.payload));
+    lease->mutable_offsets()->Add(shard.offsets.begin(), shard.offsets.end());
+    lease->set_lease_number(leases_sent_);
+  }
+}
+
+void WorkSession::OnChunk(const v1::Chunk& message) {
+  const core::LeaseRef lease = Ref(message.shard(), message.lease_epoch());
+  if (const std::string fault = FaultOf(message); !fault.empty()) {
+    held_.erase(lease.shard);
+    return SendAck(lease, message.chunk_number(), v1::Ack::INVALID, fault);
+  }
+  CommitCall call;
+  call.number = message.chunk_number();
+  core::Chunk& chunk = call.chunk;
+  chunk.lease = lease;
+  chunk.offsets.assign(message.offsets().begin(), message.offsets().end());
+  chunk.payload = message.payload();
+  chunk.counts.succeeded = message.succeeded();
+  chunk.counts.fetched_bytes = message.fetched_bytes();
+  for (const v1::ReasonCount& failure : message.failures()) {
+    chunk.counts.failed += failure.count();
+    chunk.counts.reasons[failure.reason()] += failure.count();
+  }
+  output_.calls.push_back(std::move(call));
+}
+
+void WorkSession::Committed(const core::LeaseRef& lease, uint64_t number, uint32_t items,
+                            const core::CommitAnswer& answer) {
+  if (ended_) return;
+  if (const auto held = held_.find(lease.shard); held != held_.end() && held->second.epoch == lease.epoch) {
+    if (answer.code == core::CommitCode::kCommitted) held->second.committed += items;
+    if (answer.code == core::CommitCode::kStale || answer.code == core::CommitCode::kInvalid)
+      held_.erase(held);
+  }
+  SendAck(lease, number, ToProto(answer.code), answer.message);
+}
+
+void WorkSession::OnHandBack(const v1::HandBack& back) {
+  const core::LeaseRef lease = Ref(back.shard(), back.lease_epoch());
+  if (const auto held = held_.find(lease.shard); held != held_.end() && held->second.epoch == lease.epoch) {
+    held_.erase(held);
+  }
+  const auto seconds = std::clamp<int64_t>(back.not_before().seconds(), 0, kMaxNotBeforeSeconds);
+  output_.calls.push_back(
+      HandBackCall{lease, absl::Seconds(seconds) + absl::Nanoseconds(back.not_before().nanos()), true});
+}
+
+void WorkSession::HandedBack(const core::LeaseRef& lease, const core::CommitAnswer& answer) {
+  if (!ended_) SendAck(lease, 0, ToProto(answer.code), answer.message);
+}
+
+void WorkSession::WorkAvailable() { work_available_ = true; }
+
+void WorkSession::JobEnded(absl::string_view job_id) {
+  if (ended_) return;
+  for (const auto& [shard, lease] : held_) {
+    if (shard.job_id == job_id) SendRevoke({shard, lease.epoch});
+  }
+  std::erase_if(held_, [&](const auto& held) { return held.first.job_id == job_id; });
+}
+
+void WorkSession::SendAck(const core::LeaseRef& lease, uint64_t number, v1::Ack::Code code,
+                          absl::string_view message) {
+  v1::Ack* ack = output_.send.emplace_back().mutable_ack();
+  ToProto(lease.shard, ack->mutable_shard());
+  ack->set_lease_epoch(lease.epoch);
+  ack->set_code(code);
+  ack->set_chunk_number(number);
+  ack->set_message(std::string(message));
+}
+
+void WorkSession::SendRevoke(const core::LeaseRef& lease) {
+  v1::Revoke* revoke = output_.send.emplace_back().mutable_revoke();
+  ToProto(lease.shard, revoke->mutable_shard());
+  revoke->set_lease_epoch(lease.epoch);
+}
+
+}  // namespace imgfleet::service

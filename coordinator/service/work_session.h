@@ -1,0 +1,126 @@
+// The coordinator's side of one worker's stream as a state machine: what comes in are the worker's messages,
+// the ledger's answers and what changed elsewhere; what goes out are messages and calls to the ledger, to be
+// made in their order. No I/O, no threads, no clock: a simulation runs the very code that ships.
+//
+// Credit: the worker's last report says how much room it has and what it holds; leases that were sent after
+// it count as held. Shards are acquired as long as a quarter of the room is free, in slices of a quarter, so
+// that several workers that are hungry at once share what there is.
+//
+// Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "coordinator/core/types.h"
+#include "proto/imgfleet/v1/worker.pb.h"
+
+namespace imgfleet::service {
+
+inline constexpr uint32_t kProtocolVersion = 1;
+
+// Calls to the ledger. Those with `number` or `answer` come back to the session.
+struct AcquireCall {
+  uint64_t max_items = 0;
+  uint64_t max_bytes = 0;
+};
+struct RenewCall {
+  std::vector<core::LeaseRef> held;
+};
+struct CommitCall {
+  core::Chunk chunk;
+  uint64_t number = 0;
+};
+struct HandBackCall {
+  core::LeaseRef lease;
+  absl::Duration not_before;
+  bool answer = false;  // The worker asked for it and is told.
+};
+using LedgerCall = std::variant<AcquireCall, RenewCall, CommitCall, HandBackCall>;
+
+class WorkSession {
+ public:
+  struct Options {
+    absl::Duration lease_period = absl::Seconds(15);
+    absl::Duration report_interval = absl::Seconds(5);
+  };
+
+  struct Output {
+    std::vector<v1::CoordinatorMessage> send;
+    std::vector<LedgerCall> calls;
+    // The stream is to be ended with this, after what is in `send`.
+    std::optional<absl::Status> end;
+  };
+
+  explicit WorkSession(Options options) : options_(options) {}
+
+  void Received(const v1::WorkerMessage& message);
+
+  // Answers of the ledger.
+  void Acquired(absl::StatusOr<std::vector<core::LeasedShard>> shards);
+  void Renewed(const absl::StatusOr<std::vector<core::LeaseRef>>& void_leases);
+  void Committed(const core::LeaseRef& lease, uint64_t number, uint32_t items,
+                 const core::CommitAnswer& answer);
+  void HandedBack(const core::LeaseRef& lease, const core::CommitAnswer& answer);
+
+  // A shard became READY somewhere.
+  void WorkAvailable();
+  // The job was cancelled or failed: its leases are void.
+  void JobEnded(absl::string_view job_id);
+  // Ends the stream: it has become too old, was superseded, or the coordinator stops.
+  void End(absl::Status status);
+
+  // What is to be done since the last call.
+  Output Take();
+
+  // From the Hello; empty before it.
+  const std::string& worker_id() const { return worker_id_; }
+  const std::string& display_name() const { return display_name_; }
+  bool ended() const { return ended_; }
+  // Leases that the worker is believed to hold.
+  size_t leases() const { return held_.size(); }
+
+ private:
+  struct Held {
+    uint64_t epoch = 0;
+    uint64_t number = 0;  // Of the Lease on this stream; 0 for those the worker brought along.
+    uint64_t items = 0;   // Without an outcome, as the worker last said.
+    uint64_t bytes = 0;
+    // Of the Lease on this stream: what it covered, and what was committed since. A chunk that came twice
+    // counts twice, so at worst a lease that was lost in the middle is left to lapse by itself.
+    uint64_t leased = 0;
+    uint64_t committed = 0;
+  };
+
+  void OnHello(const v1::Hello& hello);
+  void OnReport(const v1::Report& report);
+  void OnChunk(const v1::Chunk& chunk);
+  void OnHandBack(const v1::HandBack& back);
+  void AcquireIfRoom();
+  void SendAck(const core::LeaseRef& lease, uint64_t number, v1::Ack::Code code, absl::string_view message);
+  void SendRevoke(const core::LeaseRef& lease);
+
+  const Options options_;
+
+  std::string worker_id_;
+  std::string display_name_;
+  bool ended_ = false;
+  std::map<core::ShardKey, Held> held_;
+  uint64_t capacity_items_ = 0;
+  uint64_t capacity_bytes_ = 0;
+  uint64_t leases_sent_ = 0;
+  bool acquiring_ = false;
+  bool acquire_failed_ = false;
+  bool work_available_ = true;  // Until the ledger says that there is none.
+  Output output_;
+};
+
+}  // namespace imgfleet::service
