@@ -1,0 +1,60 @@
+// The Jobs service: requests in, ledger and lists called, replies out.
+//
+// Thread-safe.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "common/clock.h"
+#include "coordinator/service/job_watch.h"
+#include "coordinator/service/list_files.h"
+#include "coordinator/service/outcome_counters.h"
+#include "coordinator/service/threads.h"
+#include "coordinator/service/upload.h"
+#include "coordinator/store/ledger.h"
+#include "proto/imgfleet/v1/jobs.grpc.pb.h"
+
+namespace imgfleet::service {
+
+class JobsService final : public v1::Jobs::CallbackService {
+ public:
+  using JobEnded = std::function<void(const std::string& job_id)>;
+
+  // All must outlive the server; `job_ended` is told of jobs that were cancelled or failed here.
+  JobsService(store::Ledger& ledger, const Clock& clock, JobWatch& watch, Threads& readers, ListFiles& lists,
+              OutcomeCounters& outcomes, JobEnded job_ended);
+
+  grpc::ServerUnaryReactor* CreateJob(grpc::CallbackServerContext* context,
+                                      const v1::CreateJobRequest* request, v1::Job* response) override;
+  grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Job>* UploadJob(
+      grpc::CallbackServerContext* context) override;
+  grpc::ServerUnaryReactor* GetJob(grpc::CallbackServerContext* context, const v1::GetJobRequest* request,
+                                   v1::Job* response) override;
+  grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* context, const v1::ListJobsRequest* request,
+                                     v1::ListJobsResponse* response) override;
+  grpc::ServerWriteReactor<v1::Job>* WatchJob(grpc::CallbackServerContext* context,
+                                              const v1::WatchJobRequest* request) override;
+  grpc::ServerWriteReactor<v1::Outcomes>* ReadResults(grpc::CallbackServerContext* context,
+                                                      const v1::ReadResultsRequest* request) override;
+  grpc::ServerWriteReactor<v1::Outcomes>* ReadEvents(grpc::CallbackServerContext* context,
+                                                     const v1::ReadEventsRequest* request) override;
+  grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* context,
+                                      const v1::CancelJobRequest* request, v1::Job* response) override;
+
+ private:
+  using Done = std::function<void(absl::StatusOr<core::Job>)>;
+
+  void CreateInline(const v1::JobSpec& spec, const v1::ItemBatch& items, const Done& done);
+
+  store::Ledger& ledger_;
+  const Clock& clock_;
+  JobWatch& watch_;
+  Threads& readers_;
+  ListFiles& lists_;
+  OutcomeCounters& outcomes_;
+  const JobEnded job_ended_;
+  const UploadContext uploads_;
+};
+
+}  // namespace imgfleet::service

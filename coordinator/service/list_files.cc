@@ -1,0 +1,192 @@
+#include "coordinator/service/list_files.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/ids.h"
+#include "common/list_root.h"
+#include "common/log.h"
+#include "common/owned_fd.h"
+#include "common/status.h"
+#include "coordinator/service/list_source.pb.h"
+
+namespace imgfleet::service {
+namespace {
+
+constexpr size_t kSliceBytes = 256 << 10;
+// A header, and the first row below it, lie within so many bytes; what has neither by then is read on as it is.
+constexpr uint64_t kHeadBytes = 1 << 20;
+
+}  // namespace
+
+class ListFiles::Reading {
+ public:
+  Reading(OwnedFd fd, v1::ListFile file, std::unique_ptr<ListJob> job)
+      : fd_(std::move(fd)), file_(std::move(file)), job_(std::move(job)), slice_(kSliceBytes, '\0') {}
+
+  // Size and time as they are now.
+  absl::StatusOr<ListSource> Source() const {
+    struct stat status;
+    if (fstat(fd_.get(), &status) != 0) {
+      return absl::UnavailableError(absl::StrCat(file_.path(), ": ", std::strerror(errno)));
+    }
+    ListSource source;
+    *source.mutable_file() = file_;
+    source.set_size_bytes(static_cast<uint64_t>(status.st_size));
+    source.set_modified_us(absl::ToUnixMicros(absl::TimeFromTimespec(status.st_mtim)));
+    return source;
+  }
+
+  // The next slice into the job. True: that was the last one.
+  absl::StatusOr<bool> ReadSlice() {
+    ssize_t got;
+    do {
+      got = pread(fd_.get(), slice_.data(), slice_.size(), static_cast<off_t>(offset_));
+    } while (got < 0 && errno == EINTR);
+    if (got < 0) {
+      return absl::DataLossError(
+          absl::StrCat(file_.path(), ": reading at byte ", offset_, ": ", std::strerror(errno)));
+    }
+    if (got == 0) {
+      RETURN_IF_ERROR(job_->Finish());
+      return true;
+    }
+    offset_ += static_cast<uint64_t>(got);
+    RETURN_IF_ERROR(job_->Feed(absl::string_view(slice_.data(), static_cast<size_t>(got))));
+    return false;
+  }
+
+  // Reads until there is a row, so that a bad header shows.
+  absl::Status ReadHead() {
+    while (!read_to_end_ && job_->rows() == 0 && offset_ < kHeadBytes) {
+      ASSIGN_OR_RETURN(read_to_end_, ReadSlice());
+    }
+    return absl::OkStatus();
+  }
+
+  ListJob& job() { return *job_; }
+  bool read_to_end() const { return read_to_end_; }
+
+ private:
+  const OwnedFd fd_;
+  const v1::ListFile file_;
+  const std::unique_ptr<ListJob> job_;
+  std::string slice_;
+  uint64_t offset_ = 0;
+  bool read_to_end_ = false;
+};
+
+ListFiles::ListFiles(store::Ledger& ledger, const Clock& clock, OutcomeCounters& outcomes,
+                     std::vector<std::string> roots, int threads, JobEnded job_ended)
+    : ledger_(ledger),
+      clock_(clock),
+      outcomes_(outcomes),
+      roots_(std::move(roots)),
+      job_ended_(std::move(job_ended)),
+      threads_(threads) {}
+
+ListFiles::~ListFiles() { Stop(); }
+
+void ListFiles::Stop() {
+  stopping_ = true;
+  threads_.Stop();
+}
+
+absl::StatusOr<std::shared_ptr<ListFiles::Reading>> ListFiles::Open(const v1::ListFile& file) {
+  if (file.path().empty()) return absl::InvalidArgumentError("file.path: name a list below a list folder");
+  ASSIGN_OR_RETURN(OwnedFd fd, OpenBeneath(roots_, file.path()));
+  auto job = std::make_unique<ListJob>(
+      ledger_, outcomes_, stopping_,
+      lists::ListParser::Options{file.path(), file.format(), file.url_column(), file.id_column()});
+  return std::make_shared<Reading>(std::move(fd), file, std::move(job));
+}
+
+void ListFiles::Create(v1::JobSpec spec, v1::ListFile file, Created created) {
+  threads_.Post([this, spec = std::move(spec), file = std::move(file), created = std::move(created)] {
+    OpenAndCreate(spec, file, created);
+  });
+}
+
+void ListFiles::OpenAndCreate(const v1::JobSpec& spec, const v1::ListFile& file, const Created& created) {
+  auto opened = Open(file);
+  if (!opened.ok()) return created(opened.status());
+  const std::shared_ptr<Reading> reading = *std::move(opened);
+  const absl::StatusOr<ListSource> source = reading->Source();
+  if (!source.ok()) return created(source.status());
+  if (const absl::Status head = reading->ReadHead(); !head.ok()) return created(head);
+  core::NewJob job;
+  job.create_time = clock_.Wall();
+  job.id = NewUuid(job.create_time);
+  job.spec = spec.SerializeAsString();
+  job.source = source->SerializeAsString();
+  ledger_.CreateJob(std::move(job), [this, reading, created](absl::StatusOr<core::Job> made) {
+    if (made.ok()) {
+      threads_.Post([this, reading, id = made->id] {
+        if (const absl::Status kept = reading->job().Attach(id, 0); !kept.ok()) return End(id, kept);
+        ReadOn(reading);
+      });
+    }
+    created(std::move(made));
+  });
+}
+
+absl::Status ListFiles::Resume() {
+  ASSIGN_OR_RETURN(const std::vector<core::Job> jobs, ledger_.JobsBeingRead());
+  for (const core::Job& job : jobs) threads_.Post([this, job] { TakeUp(job); });
+  return absl::OkStatus();
+}
+
+void ListFiles::TakeUp(const core::Job& job) {
+  ListSource then;
+  if (!then.ParseFromString(job.source)) {
+    return End(job.id, absl::DataLossError("the list's source cannot be read back from the store"));
+  }
+  const std::string& path = then.file().path();
+  auto opened = Open(then.file());
+  if (!opened.ok()) {
+    return End(job.id, Annotate(opened.status(), absl::StrCat("after a restart of the coordinator, ", path,
+                                                              " could not be opened again")));
+  }
+  const absl::StatusOr<ListSource> now = (*opened)->Source();
+  if (!now.ok()) return End(job.id, now.status());
+  if (now->size_bytes() != then.size_bytes() || now->modified_us() != then.modified_us()) {
+    return End(job.id, absl::FailedPreconditionError(absl::StrCat(
+                           path, ": changed while it was being read (", then.size_bytes(), " bytes then, ",
+                           now->size_bytes(), " after a restart of the coordinator); submit it again")));
+  }
+  log::Info("reading on list=%s job=%s items=%d", path, job.id, job.items);
+  if (const absl::Status kept = (*opened)->job().Attach(job.id, job.items); !kept.ok())
+    return End(job.id, kept);
+  ReadOn(*opened);
+}
+
+void ListFiles::ReadOn(const std::shared_ptr<Reading>& reading) {
+  const std::string& id = reading->job().job_id();
+  if (reading->read_to_end()) return End(id, absl::OkStatus());
+  const absl::StatusOr<bool> last = reading->ReadSlice();
+  if (!last.ok()) return End(id, last.status());
+  if (*last) return End(id, absl::OkStatus());
+  threads_.Post([this, reading] { ReadOn(reading); });
+}
+
+void ListFiles::End(const std::string& job_id, const absl::Status& how) {
+  // A stopping coordinator leaves the job to the next; a job that has ended meanwhile needs nothing.
+  if (stopping_) return;
+  if (!how.ok()) log::Info("list of job=%s ends early: %s", job_id, std::string(how.message()));
+  ledger_.FinishReading(job_id, how, [this, how, job_id](const absl::StatusOr<core::Job>& job) {
+    if (job.ok()) {
+      if (!how.ok()) job_ended_(job_id);
+      return;
+    }
+    log::Warning("job %s could not be told that its list is read, trying again: %s", job_id,
+                 job.status().ToString());
+    threads_.Post([this, job_id, how] { End(job_id, how); });
+  });
+}
+
+}  // namespace imgfleet::service

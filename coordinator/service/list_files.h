@@ -1,0 +1,68 @@
+// Lists that lie in files: opened below the list folders, judged by their header before there is a job, then read in
+// the background on a few threads, one slice of each list after the other.
+//
+// A list whose coordinator ended goes on where it was with the next one: it is read again from its start and what is in
+// shards already is dropped. If the file has changed since, the job fails and keeps its outcomes.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/clock.h"
+#include "coordinator/core/types.h"
+#include "coordinator/service/list_job.h"
+#include "coordinator/service/outcome_counters.h"
+#include "coordinator/service/threads.h"
+#include "coordinator/store/ledger.h"
+#include "proto/imgfleet/v1/jobs.pb.h"
+
+namespace imgfleet::service {
+
+// Thread-safe.
+class ListFiles {
+ public:
+  using Created = std::function<void(absl::StatusOr<core::Job>)>;
+  using JobEnded = std::function<void(const std::string& job_id)>;
+
+  // `job_ended` is called when a list has failed its job.
+  ListFiles(store::Ledger& ledger, const Clock& clock, OutcomeCounters& outcomes,
+            std::vector<std::string> roots, int threads, JobEnded job_ended);
+  ~ListFiles();
+
+  // Makes the job once the list's header was found good, answers when it is durable, and reads on. `spec` is complete.
+  //   NOT_FOUND, PERMISSION_DENIED  no such file below a list folder     INVALID_ARGUMENT  the list is bad
+  void Create(v1::JobSpec spec, v1::ListFile file, Created created);
+  // Takes up the lists that an earlier coordinator was reading.
+  absl::Status Resume();
+  // Stops reading; what was not read stays for Resume. Once, while the ledger still answers.
+  void Stop();
+
+  // Where lists are parsed, uploaded ones too: their work may wait for the ledger.
+  Threads& threads() { return threads_; }
+  const std::atomic<bool>& stopping() const { return stopping_; }
+
+ private:
+  class Reading;
+
+  absl::StatusOr<std::shared_ptr<Reading>> Open(const v1::ListFile& file);
+  void OpenAndCreate(const v1::JobSpec& spec, const v1::ListFile& file, const Created& created);
+  void TakeUp(const core::Job& job);
+  // Reads the next slice, and posts the one after it.
+  void ReadOn(const std::shared_ptr<Reading>& reading);
+  void End(const std::string& job_id, const absl::Status& how);
+
+  store::Ledger& ledger_;
+  const Clock& clock_;
+  OutcomeCounters& outcomes_;
+  const std::vector<std::string> roots_;
+  const JobEnded job_ended_;
+  std::atomic<bool> stopping_{false};
+  Threads threads_;
+};
+
+}  // namespace imgfleet::service

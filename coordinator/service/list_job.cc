@@ -1,0 +1,70 @@
+#include "coordinator/service/list_job.h"
+
+#include <chrono>
+#include <future>
+#include <thread>
+#include <utility>
+
+#include "common/status.h"
+
+namespace imgfleet::service {
+namespace {
+
+// How often a shard is offered again to a store that fails.
+constexpr std::chrono::milliseconds kStoreRetry(250);
+
+}  // namespace
+
+ListJob::ListJob(store::Ledger& ledger, OutcomeCounters& outcomes, const std::atomic<bool>& stopping,
+                 lists::ListParser::Options options)
+    : ledger_(ledger), outcomes_(outcomes), stopping_(stopping), parser_(std::move(options)) {}
+
+absl::Status ListJob::Feed(absl::string_view bytes) {
+  return parser_.Feed(bytes, [this](const lists::Row& row) { return Take(builder_.Add(row)); });
+}
+
+absl::Status ListJob::Finish() {
+  RETURN_IF_ERROR(parser_.Finish([this](const lists::Row& row) { return Take(builder_.Add(row)); }));
+  return Take(builder_.Finish());
+}
+
+absl::Status ListJob::Attach(std::string job_id, uint64_t skip_items) {
+  job_id_ = std::move(job_id);
+  skip_items_ = skip_items;
+  for (core::NewShard& shard : std::exchange(kept_, {})) RETURN_IF_ERROR(Take(std::move(shard)));
+  return absl::OkStatus();
+}
+
+absl::Status ListJob::Take(std::optional<core::NewShard> shard) {
+  if (!shard || (!job_id_.empty() && shard->first_index < skip_items_)) return absl::OkStatus();
+  if (job_id_.empty()) {
+    kept_.push_back(*std::move(shard));
+    return absl::OkStatus();
+  }
+  return Append(*std::move(shard));
+}
+
+absl::Status ListJob::Append(core::NewShard shard) {
+  const core::Counts counts = shard.known.counts;
+  while (true) {
+    if (stopping_) return absl::CancelledError("the coordinator is stopping");
+    std::promise<absl::Status> appended;
+    ledger_.AppendShard(job_id_, shard, [&](const absl::Status& status) { appended.set_value(status); });
+    const absl::Status status = appended.get_future().get();
+    if (status.ok()) break;
+    switch (status.code()) {
+      case absl::StatusCode::kInvalidArgument:
+      case absl::StatusCode::kFailedPrecondition:
+      case absl::StatusCode::kNotFound:
+      case absl::StatusCode::kOutOfRange:
+        return absl::FailedPreconditionError(status.message());
+      default:
+        // The store cannot take it now (a full disk, a server away): the list waits.
+        std::this_thread::sleep_for(kStoreRetry);
+    }
+  }
+  if (counts.failed > 0) outcomes_.Add(counts);
+  return absl::OkStatus();
+}
+
+}  // namespace imgfleet::service

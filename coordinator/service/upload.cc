@@ -1,0 +1,198 @@
+#include "coordinator/service/upload.h"
+
+#include <future>
+#include <memory>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "common/ids.h"
+#include "common/status.h"
+#include "coordinator/service/job_proto.h"
+
+namespace imgfleet::service {
+namespace {
+
+constexpr size_t kMaxDataBytes = 1 << 20;
+
+// Reads and writes take turns: read a message, work on it on a list thread, perhaps write, read the next.
+class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Job> {
+ public:
+  explicit Upload(const UploadContext& context) : context_(context) {}
+
+  void Begin(std::shared_ptr<Upload> self) {
+    self_ = std::move(self);
+    StartRead(&request_);
+  }
+
+ private:
+  enum class Phase { kReading, kFirstAnswer, kProbing, kLastAnswer };
+
+  void OnReadDone(bool ok) override {
+    Post([this, ok] { ok ? TakeMessage() : TakeEnd(); });
+  }
+
+  void OnWriteDone(bool ok) override {
+    Post([this, ok] {
+      if (!ok) return BrokenOff();
+      switch (phase_) {
+        case Phase::kFirstAnswer:
+          return ReadNext();
+        case Phase::kProbing:
+          return Complete();
+        default:
+          return Finish(grpc::Status::OK);
+      }
+    });
+  }
+
+  void OnCancel() override {
+    absl::MutexLock lock(&mutex_);
+    cancelled_ = true;
+  }
+
+  void OnDone() override { self_.reset(); }
+
+  void Post(std::function<void()> work) {
+    context_.lists.threads().Post([self = self_, work = std::move(work)] { work(); });
+  }
+
+  bool Cancelled() {
+    absl::MutexLock lock(&mutex_);
+    return cancelled_;
+  }
+
+  void ReadNext() {
+    phase_ = Phase::kReading;
+    StartRead(&request_);
+  }
+
+  void TakeMessage() {
+    if (Cancelled()) return BrokenOff();
+    if (context_.lists.stopping())
+      return Fail(absl::UnavailableError("the coordinator is stopping; upload again"));
+    if (list_ == nullptr) {
+      if (const absl::Status opened = Open(); !opened.ok()) return Fail(opened);
+    } else if (request_.has_spec() || request_.has_list()) {
+      return Fail(absl::InvalidArgumentError("spec, list: belong into the first message only"));
+    }
+    if (request_.data().size() > kMaxDataBytes) {
+      return Fail(
+          absl::InvalidArgumentError(absl::StrCat("data: at most ", kMaxDataBytes, " bytes a message")));
+    }
+    if (const absl::Status fed = list_->Feed(request_.data()); !fed.ok()) return Fail(fed);
+    if (list_->rows() == 0 || !list_->job_id().empty()) return ReadNext();
+    MakeJob([this](const core::Job& job) {
+      phase_ = Phase::kFirstAnswer;
+      Answer(job);
+    });
+  }
+
+  absl::Status Open() {
+    ASSIGN_OR_RETURN(spec_, CompleteSpec(request_.spec()));
+    const v1::ListFile& file = request_.list();
+    name_ = file.path().empty() ? "upload" : file.path();
+    list_ = std::make_unique<ListJob>(
+        context_.ledger, context_.outcomes, context_.lists.stopping(),
+        lists::ListParser::Options{name_, file.format(), file.url_column(), file.id_column()});
+    return absl::OkStatus();
+  }
+
+  void MakeJob(const std::function<void(const core::Job&)>& made) {
+    core::NewJob job;
+    job.create_time = context_.clock.Wall();
+    job.id = NewUuid(job.create_time);
+    job.spec = spec_.SerializeAsString();
+    std::promise<absl::StatusOr<core::Job>> promise;
+    context_.ledger.CreateJob(
+        std::move(job), [&](absl::StatusOr<core::Job> created) { promise.set_value(std::move(created)); });
+    const absl::StatusOr<core::Job> created = promise.get_future().get();
+    if (!created.ok()) return Fail(created.status());
+    if (const absl::Status kept = list_->Attach(created->id, 0); !kept.ok()) return Fail(kept);
+    made(*created);
+  }
+
+  // No more messages: the client has said all, or the stream broke. Which of the two, a write tells: on a broken stream
+  // it fails. Without one a list could pass for whole that is not.
+  void TakeEnd() {
+    if (Cancelled()) return BrokenOff();
+    if (list_ == nullptr)
+      return Fail(absl::InvalidArgumentError("the first message must carry spec and list"));
+    if (list_->job_id().empty()) {
+      // Shorter than one row, or broken off before it.
+      if (const absl::Status finished = list_->Finish(); !finished.ok()) return Fail(finished);
+      finished_ = true;
+      return MakeJob([this](const core::Job& job) { Probe(job); });
+    }
+    const absl::StatusOr<core::Job> job = context_.ledger.GetJob(list_->job_id());
+    if (!job.ok()) return Fail(job.status());
+    Probe(*job);
+  }
+
+  void Probe(const core::Job& job) {
+    phase_ = Phase::kProbing;
+    Answer(job);
+  }
+
+  void Answer(const core::Job& job) {
+    answer_ = ToProto(job);
+    StartWrite(&answer_);
+  }
+
+  void Complete() {
+    if (Cancelled()) return BrokenOff();
+    if (!finished_) {
+      if (const absl::Status finished = list_->Finish(); !finished.ok()) return Fail(finished);
+    }
+    const absl::StatusOr<core::Job> job = EndReading(absl::OkStatus());
+    if (!job.ok()) return Fail(job.status());
+    phase_ = Phase::kLastAnswer;
+    Answer(*job);
+  }
+
+  void BrokenOff() {
+    Fail(absl::CancelledError(
+        absl::StrCat(name_, ": the upload broke off after ", list_ == nullptr ? 0 : list_->rows(), " rows")));
+  }
+
+  // The job, if there is one, ends FAILED with the outcomes it has.
+  void Fail(const absl::Status& why) {
+    if (list_ != nullptr && !list_->job_id().empty()) (void)EndReading(why);
+    Finish(ToGrpc(why));
+  }
+
+  absl::StatusOr<core::Job> EndReading(const absl::Status& how) {
+    std::promise<absl::StatusOr<core::Job>> promise;
+    context_.ledger.FinishReading(list_->job_id(), how,
+                                  [&](absl::StatusOr<core::Job> job) { promise.set_value(std::move(job)); });
+    absl::StatusOr<core::Job> job = promise.get_future().get();
+    if (job.ok() && !how.ok()) context_.job_ended(list_->job_id());
+    return job;
+  }
+
+  const UploadContext& context_;
+
+  // Touched by one thread at a time: that of the current turn.
+  std::shared_ptr<Upload> self_;
+  v1::UploadJobRequest request_;
+  v1::Job answer_;
+  v1::JobSpec spec_;
+  std::string name_ = "upload";
+  std::unique_ptr<ListJob> list_;
+  Phase phase_ = Phase::kReading;
+  bool finished_ = false;
+
+  absl::Mutex mutex_;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace
+
+grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Job>* StartUpload(const UploadContext& context) {
+  auto upload = std::make_shared<Upload>(context);
+  upload->Begin(upload);
+  return upload.get();
+}
+
+}  // namespace imgfleet::service
