@@ -1,0 +1,250 @@
+#include "worker/agent/agent_thread.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "absl/random/random.h"
+#include "common/log.h"
+#include "common/outcome/reasons.h"
+
+namespace imgfleet::agent {
+namespace {
+
+// How long outcomes may lie in the inbox while too few came to wake the thread.
+constexpr absl::Duration kLook = absl::Milliseconds(10);
+constexpr size_t kMaxWakeAt = 64;
+// For the answers to the last chunks and hand backs when the time to drain is over.
+constexpr absl::Duration kFarewell = absl::Seconds(2);
+
+}  // namespace
+
+struct AgentThread::Counters {
+  explicit Counters(metrics::Registry& registry)
+      : metrics(registry),
+        measured(registry.Counter(kOutcomes, kOutcomesHelp, {{"reason", ""}})),
+        in_flight(registry.Gauge("imgfleet_worker_items_in_flight", "Items given to the fetch engine.")),
+        held(registry.Gauge("imgfleet_worker_items_held", "Leased items without an acknowledged outcome.")),
+        leases(registry.Gauge("imgfleet_worker_leases", "Shards held.")),
+        streams(registry.Counter("imgfleet_worker_connects_total", "Streams opened to the coordinator.")),
+        fetched(registry.Counter("imgfleet_worker_fetched_bytes_total", "Body bytes fetched.")) {}
+
+  static constexpr char kOutcomes[] = "imgfleet_worker_outcomes_total";
+  static constexpr char kOutcomesHelp[] = "Outcomes, by reason of the failure.";
+
+  void Count(const v1::Outcome& outcome) {
+    fetched.Increment(static_cast<double>(outcome.fetch().fetched_bytes()));
+    if (!outcome.has_error()) return measured.Increment();
+    prometheus::Counter*& counter = failed[outcome.error().reason()];
+    if (counter == nullptr) {
+      const std::string reason(outcome::ReasonName(outcome.error().reason()));
+      counter = &metrics.Counter(kOutcomes, kOutcomesHelp, {{"reason", reason}});
+    }
+    counter->Increment();
+  }
+
+  metrics::Registry& metrics;
+  prometheus::Counter& measured;
+  prometheus::Gauge& in_flight;
+  prometheus::Gauge& held;
+  prometheus::Gauge& leases;
+  prometheus::Counter& streams;
+  prometheus::Counter& fetched;
+  absl::flat_hash_map<int, prometheus::Counter*> failed;
+};
+
+AgentThread::AgentThread(std::shared_ptr<grpc::Channel> channel, task::Runner& runner, const Clock& clock,
+                         metrics::Registry& metrics, Agent::Options options)
+    : stub_(v1::Workers::NewStub(channel)),
+      runner_(runner),
+      clock_(clock),
+      counters_(std::make_unique<Counters>(metrics)),
+      agent_(std::move(options)),
+      thread_([this] { Run(); }) {}
+
+AgentThread::~AgentThread() {
+  stopping_ = true;
+  inbox_->Poke();
+  thread_.join();
+}
+
+void AgentThread::Drain(absl::Duration timeout) {
+  {
+    absl::MutexLock lock(&mutex_);
+    drain_ = timeout;
+  }
+  inbox_->Poke();
+  absl::MutexLock lock(&mutex_);
+  mutex_.Await(absl::Condition(&drained_));
+}
+
+absl::Status AgentThread::Ready() const {
+  absl::MutexLock lock(&mutex_);
+  return ready_;
+}
+
+void AgentThread::SetReady(absl::Status ready) {
+  absl::MutexLock lock(&mutex_);
+  ready_ = std::move(ready);
+}
+
+void AgentThread::Run() {
+  while (!stopping_) {
+    absl::Time now = clock_.Boot();
+    // The fewer items run, the sooner somebody waits for just this one.
+    const size_t wake_at = std::clamp<size_t>(agent_.running() / 8, 1, kMaxWakeAt);
+    Inbox::Content content = inbox_->Wait(Rest(now), wake_at);
+    now = clock_.Boot();
+    if (!open_ && !finished_ && connect_at_ <= now) Connect(now);
+    Take(std::move(content), now);
+    agent_.Tick(now);
+    DrainOn(now);
+    Do(agent_.Take());
+    counters_->in_flight.Set(agent_.running());
+    counters_->held.Set(static_cast<double>(agent_.outstanding()));
+    counters_->leases.Set(static_cast<double>(agent_.leases()));
+  }
+  for (auto& [id, lease] : leases_) lease->abandoned = true;
+  if (!leases_.empty()) runner_.DropAbandoned();
+  if (open_) stream_->Cancel();
+  absl::MutexLock lock(&mutex_);
+  drained_ = true;
+}
+
+absl::Duration AgentThread::Rest(absl::Time now) const {
+  absl::Time until = std::min(agent_.NextWake(), give_up_at_);
+  if (!open_ && !finished_) until = std::min(until, connect_at_);
+  if (agent_.running() > 0) until = std::min(until, now + kLook);
+  return std::max(until - now, absl::ZeroDuration());
+}
+
+void AgentThread::Connect(absl::Time now) {
+  ++stream_number_;
+  open_ = true;
+  worked_ = false;
+  counters_->streams.Increment();
+  stream_ = Stream::Open(*stub_, stream_number_, inbox_);
+  agent_.Connected(now);
+}
+
+void AgentThread::Take(Inbox::Content content, absl::Time now) {
+  for (FinishedItem& item : content.finished) {
+    counters_->Count(item.outcome);
+    agent_.Finished(item.lease, item.offset, std::move(item.outcome), now);
+  }
+  for (auto& event : content.stream) {
+    if (auto* message = std::get_if<StreamMessage>(&event)) {
+      Take(std::move(*message), now);
+    } else {
+      Take(std::get<StreamEnd>(event), now);
+    }
+  }
+}
+
+void AgentThread::Take(StreamMessage message, absl::Time now) {
+  if (message.stream != stream_number_) return;
+  agent_.Received(message.message, now);
+  if (worked_ || !agent_.welcomed()) return;
+  worked_ = true;
+  if (failures_ > 0) log::Info("connected to the coordinator again");
+  failures_ = 0;
+  SetReady(absl::OkStatus());
+}
+
+void AgentThread::Take(const StreamEnd& end, absl::Time now) {
+  if (end.stream != stream_number_) return;
+  open_ = false;
+  stream_ = nullptr;
+  agent_.Disconnected();
+  if (agent_.draining() && agent_.idle()) {
+    finished_ = true;
+    return;
+  }
+  absl::BitGen random;
+  if (worked_) {
+    // A stream that has reached its age, most often.
+    log::Debug("the stream ended (%s), connecting again", std::string(end.status.message()));
+    connect_at_ = now;
+    worked_ = false;
+    failures_ = 0;
+    SetReady(absl::UnavailableError("reconnecting to the coordinator"));
+    return;
+  }
+  connect_at_ = now + backoff_.Wait(++failures_, absl::Uniform(random, 0.0, 1.0));
+  SetReady(end.status);
+  if (failures_ == 1 || end.status.code() == absl::StatusCode::kFailedPrecondition) {
+    log::Warning("the coordinator does not take this worker, trying on: %s", end.status.ToString());
+  }
+}
+
+void AgentThread::DrainOn(absl::Time now) {
+  absl::Duration timeout;
+  {
+    absl::MutexLock lock(&mutex_);
+    timeout = drain_;
+  }
+  if (timeout == absl::InfiniteDuration() || finished_) {
+    if (!finished_) return;
+    absl::MutexLock lock(&mutex_);
+    drained_ = true;
+    return;
+  }
+  if (!agent_.draining()) {
+    agent_.Drain(now);
+    give_up_at_ = now + timeout;
+  }
+  if (!agent_.idle() && give_up_at_ <= now) {
+    log::Warning("the time to drain is over with %d items running; they are handed back", agent_.running());
+    agent_.GiveUp(now);
+    give_up_at_ = now + kFarewell;
+  }
+  if (!agent_.idle()) return;
+  Do(agent_.Take());
+  if (!open_) {
+    finished_ = true;
+  } else {
+    stream_->CloseSending();
+    if (give_up_at_ <= now) stream_->Cancel();
+    // From here on the end of the stream is all there is to wait for.
+    give_up_at_ = std::min(std::max(give_up_at_, now), now + kFarewell);
+    if (give_up_at_ <= now) give_up_at_ = now + kFarewell;
+  }
+  if (finished_) {
+    absl::MutexLock lock(&mutex_);
+    drained_ = true;
+  }
+}
+
+void AgentThread::Do(Agent::Output output) {
+  for (auto& message : output.send) {
+    if (open_) stream_->Send(std::move(message));
+  }
+  for (auto& [id, spec] : output.leases) {
+    auto lease = std::make_shared<task::Lease>();
+    lease->spec = std::move(spec);
+    leases_[id] = std::move(lease);
+  }
+  bool drop = false;
+  for (const uint64_t id : output.abandon) {
+    if (const auto lease = leases_.find(id); lease != leases_.end()) {
+      lease->second->abandoned = true;
+      drop = true;
+    }
+  }
+  std::vector<task::Item> items;
+  items.reserve(output.start.size());
+  for (Agent::StartItem& start : output.start) {
+    const auto lease = leases_.find(start.lease);
+    if (lease == leases_.end()) continue;
+    items.push_back({start.index, std::move(*start.item.mutable_id()), std::move(*start.item.mutable_url()),
+                     lease->second,
+                     [inbox = inbox_, id = start.lease, offset = start.offset](v1::Outcome outcome) {
+                       inbox->Push(FinishedItem{id, offset, std::move(outcome)});
+                     }});
+  }
+  for (const uint64_t id : output.closed) leases_.erase(id);
+  if (!items.empty()) runner_.Start(std::move(items));
+  if (drop) runner_.DropAbandoned();
+}
+
+}  // namespace imgfleet::agent

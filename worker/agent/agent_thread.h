@@ -1,0 +1,89 @@
+// The agent at work: a thread that turns the state machine, with a stream to the coordinator on one side and the
+// engine on the other.
+//
+// The stream is opened again whenever it ends: at once after one that worked, else after a growing, jittered wait. What
+// the agent holds is kept over it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/backoff.h"
+#include "common/clock.h"
+#include "common/metrics/metrics.h"
+#include "grpcpp/channel.h"
+#include "proto/imgfleet/v1/worker.grpc.pb.h"
+#include "worker/agent/agent.h"
+#include "worker/agent/inbox.h"
+#include "worker/agent/stream.h"
+#include "worker/task/task.h"
+
+namespace imgfleet::agent {
+
+// Thread-safe.
+class AgentThread {
+ public:
+  // All references must outlive this, the runner until it has called every `done` as well.
+  AgentThread(std::shared_ptr<grpc::Channel> channel, task::Runner& runner, const Clock& clock,
+              metrics::Registry& metrics, Agent::Options options);
+  // Breaks off what runs. What it held lapses at the coordinator, which is told by the end of the stream.
+  ~AgentThread();
+
+  // Takes nothing new; hands back what was not begun; finishes what runs within `timeout`, then hands back that as
+  // well. Returns when all is done.
+  void Drain(absl::Duration timeout);
+
+  // OK while the coordinator has welcomed the stream; else why not.
+  absl::Status Ready() const;
+
+ private:
+  struct Counters;
+
+  void Run();
+  absl::Duration Rest(absl::Time now) const;
+  void Take(Inbox::Content content, absl::Time now);
+  void Take(StreamMessage message, absl::Time now);
+  void Take(const StreamEnd& end, absl::Time now);
+  void Connect(absl::Time now);
+  void DrainOn(absl::Time now);
+  void Do(Agent::Output output);
+  void SetReady(absl::Status ready);
+
+  const std::unique_ptr<v1::Workers::Stub> stub_;
+  task::Runner& runner_;
+  const Clock& clock_;
+  const std::unique_ptr<Counters> counters_;
+  const std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
+  const Backoff backoff_{absl::Milliseconds(200), absl::Seconds(5)};
+
+  // Of the thread alone.
+  Agent agent_;
+  std::shared_ptr<Stream> stream_;
+  uint64_t stream_number_ = 0;
+  bool open_ = false;      // The stream has not ended.
+  bool worked_ = false;    // It was welcomed.
+  bool finished_ = false;  // Drained, and the coordinator has answered all.
+  uint32_t failures_ = 0;
+  absl::Time connect_at_ = absl::InfinitePast();
+  absl::Time give_up_at_ = absl::InfiniteFuture();
+  absl::flat_hash_map<uint64_t, std::shared_ptr<task::Lease>> leases_;
+
+  std::atomic<bool> stopping_{false};
+  mutable absl::Mutex mutex_;
+  absl::Status ready_ ABSL_GUARDED_BY(mutex_) =
+      absl::UnavailableError("not yet connected to the coordinator");
+  absl::Duration drain_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteDuration();  // Finite: drain, within that.
+  bool drained_ ABSL_GUARDED_BY(mutex_) = false;
+
+  std::thread thread_;
+};
+
+}  // namespace imgfleet::agent

@@ -1,0 +1,62 @@
+// What reaches the agent's thread from others: outcomes from the engine, messages and ends of streams from gRPC.
+//
+// Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "proto/imgfleet/v1/worker.pb.h"
+
+namespace imgfleet::agent {
+
+struct FinishedItem {
+  uint64_t lease = 0;
+  uint32_t offset = 0;
+  v1::Outcome outcome;
+};
+
+// From the stream numbered `stream`; those of an older one mean nothing any more.
+struct StreamMessage {
+  uint64_t stream = 0;
+  v1::CoordinatorMessage message;
+};
+struct StreamEnd {
+  uint64_t stream = 0;
+  absl::Status status;
+};
+
+class Inbox {
+ public:
+  struct Content {
+    std::vector<FinishedItem> finished;
+    std::vector<std::variant<StreamMessage, StreamEnd>> stream;
+  };
+
+  // Outcomes come by the ten thousand a second, and waking a thread costs more than taking one: so they wake the reader
+  // only when there are `wake_at`, while it looks by itself soon enough (see Wait).
+  void Push(FinishedItem item);
+  void Push(StreamMessage message);
+  void Push(StreamEnd end);
+  // Wakes the reader for what it knows from elsewhere.
+  void Poke();
+
+  // Waits until there is something to be woken for, at most for `limit`, then takes all there is. `wake_at` outcomes
+  // count as something.
+  Content Wait(absl::Duration limit, size_t wake_at);
+
+ private:
+  mutable absl::Mutex mutex_;
+  absl::CondVar awake_;
+  Content content_ ABSL_GUARDED_BY(mutex_);
+  size_t wake_at_ ABSL_GUARDED_BY(mutex_) = 1;
+  bool poked_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace imgfleet::agent
