@@ -1,0 +1,82 @@
+// imgfleet-coordinator: options in, parts joined, signals waited for.
+#include <signal.h>
+
+#include <optional>
+
+#include "common/admin/admin.h"
+#include "common/config/config.h"
+#include "common/grpc_log.h"
+#include "common/log.h"
+#include "common/metrics/metrics.h"
+#include "common/version.h"
+#include "coordinator/coordinator.h"
+
+namespace imgfleet {
+namespace {
+
+struct Settings {
+  Coordinator::Options coordinator;
+  config::Daemon daemon{{"127.0.0.1", 9091}};
+
+  Settings() {
+    coordinator.listen = {"127.0.0.1", 7070};
+    coordinator.store = "sqlite:imgfleet.db";
+  }
+
+  void Declare(config::Program& program) {
+    program.Address("listen", &coordinator.listen, "Where gRPC is served, to gateways, workers and people.");
+    program.Text("store", "STORE", &coordinator.store,
+                 "Where jobs are kept: sqlite:PATH, or memory: for as long as the process lives.");
+    program.Texts("list-root", "DIR", &coordinator.list_roots, "A folder that jobs may name list files in.");
+    program.Duration("lease-period", &coordinator.lease_period, absl::Seconds(1), absl::Hours(1),
+                     "How long a worker's lease holds without a word from it.");
+    program.AddDaemon(&daemon);
+  }
+};
+
+int Fail(const absl::Status& status) {
+  log::Error("%s", std::string(status.message()));
+  return 3;
+}
+
+int Main(int argc, char** argv) {
+  Settings settings;
+  config::Program program("imgfleet-coordinator",
+                          "Cuts lists of image URLs into shards and leases them to workers.");
+  settings.Declare(program);
+  if (const auto exit_code = program.Parse(argc, argv)) return *exit_code;
+  log::Init("coordinator", settings.daemon.log_level);
+  log::AdoptGrpcLog();
+
+  // Before the first thread, so that all inherit it and only sigwait sees them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  metrics::Registry metrics("coordinator");
+  auto started = Coordinator::Start(settings.coordinator, metrics, Clock::System());
+  if (!started.ok()) return Fail(started.status());
+  Coordinator& coordinator = **started;
+  const auto admin = AdminServer::Start(settings.daemon.admin_listen, metrics,
+                                        [&coordinator] { return coordinator.Ready(); });
+  if (!admin.ok()) return Fail(admin.status());
+  log::Info("imgfleet %s listening address=%s store=%s admin=%s", kVersion, coordinator.address().ToString(),
+            settings.coordinator.store, *admin == nullptr ? "off" : (*admin)->address().ToString());
+
+  int signal_number = 0;
+  sigwait(&signals, &signal_number);
+  // The next one ends the process at once.
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  log::Info("stopping signal=%d", signal_number);
+  coordinator.Shutdown();
+  log::Info("stopped");
+  return 0;
+}
+
+}  // namespace
+}  // namespace imgfleet
+
+int main(int argc, char** argv) { return imgfleet::Main(argc, argv); }
