@@ -167,7 +167,7 @@ class Cluster:
                 command = [str(self.programs / command[0]), *command[1:], "--admin-listen", f"127.0.0.1:{admin}"]
                 with open(work.folder / f"{len(running)}.log", "wb") as log:
                     running.append(subprocess.Popen(command, stdout=log, stderr=log))
-                self.wait_ready(running[-1], admin, log.name)
+                self.wait_ready(running[-1], admin)
             before = [self.usage(process.pid) for process in running]
             out = work.folder / "cluster.ndjson"
             seconds, _ = run(["curl", "--silent", "--fail", "--noproxy", "*", "-X", "POST", "--output", str(out),
@@ -175,6 +175,9 @@ class Cluster:
                                  "--data", '{"filepath": "urls.tsv"}', f"http://127.0.0.1:{http}/api/v1/images_info"],
                                 subprocess.DEVNULL)
             after = [self.usage(process.pid) for process in running]
+        except (Trouble, OSError) as problem:
+            ends = [f"{process.args[0]}: {self.tail(work.folder / f'{i}.log')}" for i, process in enumerate(running)]
+            raise Trouble("\n".join([str(problem), *ends])) from problem
         finally:
             for process in running:
                 process.kill()
@@ -188,7 +191,7 @@ class Cluster:
         return (int(fields[11]) + int(fields[12])) / TICK
 
     @staticmethod
-    def wait_ready(process, admin, log):
+    def wait_ready(process, admin):
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and process.poll() is None:
             try:
@@ -197,7 +200,11 @@ class Cluster:
                         return
             except OSError:
                 time.sleep(0.02)
-        raise Trouble(f"{process.args[0]} is not ready: {pathlib.Path(log).read_text()[-800:]}")
+        raise Trouble(f"{process.args[0]} is not ready")
+
+    @staticmethod
+    def tail(log):
+        return "\n".join(log.read_text("utf-8", "replace").splitlines()[-5:])
 
 
 CLIENTS = {"bare": BareLoop, "info": Info, "cluster": Cluster, "curl": Curl, "aiohttp": Aiohttp}
