@@ -27,6 +27,7 @@ Ledger::Loop::~Loop() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
+    wake_.Signal();
   }
   thread_.join();
 }
@@ -34,6 +35,7 @@ Ledger::Loop::~Loop() {
 void Ledger::Loop::Enqueue(Command command) {
   absl::MutexLock lock(&mutex_);
   queue_.push_back(std::move(command));
+  wake_.Signal();
 }
 
 void Ledger::Loop::Run() {
@@ -45,7 +47,8 @@ bool Ledger::Loop::Gather(std::vector<Command>& batch) {
   batch.clear();
   const absl::Duration rest = std::max(next_due_ - clock_.Boot(), absl::ZeroDuration());
   absl::MutexLock lock(&mutex_);
-  mutex_.AwaitWithTimeout(absl::Condition(this, &Loop::Awake), rest);
+  // Woken for nothing, it finds nothing due: a batch of no commands.
+  if (!stopping_ && queue_.empty()) wake_.WaitWithTimeout(&mutex_, rest);
   size_t bytes = 0;
   while (!queue_.empty() && batch.size() < kMaxBatchCommands && bytes < kMaxBatchBytes) {
     bytes += queue_.front().bytes;

@@ -46,7 +46,6 @@ class Ledger::Loop {
   void Run();
   // False when all is done and the ledger ends. May be empty: then something fell due.
   bool Gather(std::vector<Command>& batch);
-  bool Awake() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || !queue_.empty(); }
   void Process(std::vector<Command>& batch);
   // One transaction of these commands; OK when durable.
   absl::Status Commit(Command* commands, size_t count);
@@ -63,6 +62,7 @@ class Ledger::Loop {
   absl::Time next_due_ = absl::InfiniteFuture();
 
   absl::Mutex mutex_;
+  absl::CondVar wake_;
   std::deque<Command> queue_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 

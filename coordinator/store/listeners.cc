@@ -18,20 +18,20 @@ class Listeners::Entry {
     listener_(changes);
     absl::MutexLock lock(&mutex_);
     caller_ = std::thread::id();
+    idle_.SignalAll();
   }
 
   void Close() {
     absl::MutexLock lock(&mutex_);
     closed_ = true;
     if (caller_ == std::this_thread::get_id()) return;
-    mutex_.Await(absl::Condition(this, &Entry::Idle));
+    while (caller_ != std::thread::id()) idle_.Wait(&mutex_);
   }
 
  private:
-  bool Idle() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return caller_ == std::thread::id(); }
-
   const Ledger::Listener listener_;
   absl::Mutex mutex_;
+  absl::CondVar idle_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread::id caller_ ABSL_GUARDED_BY(mutex_);  // Who is inside listener_.
 };
