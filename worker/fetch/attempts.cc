@@ -77,7 +77,7 @@ Dispatcher::FetchPtr Dispatcher::Leave(Exchange* exchange, bool strained) {
   if (strained) {
     origin->window.Strained(fetch->sent, *now_);
   } else if (exchange->head_complete()) {
-    origin->window.Answered(exchange->timings().latency, !busy_);
+    origin->window.Answered(exchange->timings().latency, *now_, !busy_);
   } else {
     origin->window.End();
   }

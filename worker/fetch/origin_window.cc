@@ -9,13 +9,22 @@ namespace {
 // more requests in flight would only wait for one another.
 constexpr double kSlackUs = 5'000;
 
+// An origin that has become slower for good is taken as it is after about this long. Much sooner, and every round of
+// growth would excuse the next.
+constexpr absl::Duration kForget = absl::Minutes(1);
+
 }  // namespace
 
-void OriginWindow::Answered(absl::Duration latency, bool useful) {
+void OriginWindow::Answered(absl::Duration latency, absl::Time now, bool useful) {
   const double us = absl::ToDoubleMicroseconds(latency);
   recent_us_ = recent_us_ == 0 ? us : recent_us_ + (us - recent_us_) / 16;
-  usual_us_ =
-      usual_us_ == 0 || recent_us_ < usual_us_ ? recent_us_ : usual_us_ + (recent_us_ - usual_us_) / 1024;
+  if (usual_us_ == 0 || recent_us_ < usual_us_) {
+    usual_us_ = recent_us_;
+  } else {
+    const absl::Duration passed = std::clamp(now - answered_, absl::ZeroDuration(), absl::Seconds(1));
+    usual_us_ = std::min(recent_us_, usual_us_ * (1 + absl::FDivDuration(passed, kForget)));
+  }
+  answered_ = now;
   const bool flat = recent_us_ <= 2 * usual_us_ + kSlackUs;
   const bool filled = filled_ > 0;
   if (filled) --filled_;

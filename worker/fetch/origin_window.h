@@ -27,7 +27,7 @@ class OriginWindow {
   void End() { --in_flight_; }
   // The origin answered `latency` after the request. `useful`: more requests in flight would have helped the
   // caller.
-  void Answered(absl::Duration latency, bool useful);
+  void Answered(absl::Duration latency, absl::Time now, bool useful);
   // The origin asked for less or did not answer in time. `sent` is when that request began, `now` the
   // present: answers to requests sent before the window was last halved do not halve it again.
   void Strained(absl::Time sent, absl::Time now);
@@ -42,7 +42,7 @@ class OriginWindow {
   bool slow_start_ = true;
   uint32_t filled_ =
       0;  // Answers still to come of the requests that last filled the window: only they make it grow.
-  absl::Time halved_ = absl::InfinitePast();
+  absl::Time halved_ = absl::InfinitePast(), answered_ = absl::InfinitePast();
   double usual_us_ = 0;   // Least recent latency, rising slowly.
   double recent_us_ = 0;  // Moving average over about sixteen answers.
 };

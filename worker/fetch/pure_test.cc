@@ -123,7 +123,7 @@ void Rounds(OriginWindow& window, int rounds, absl::Duration latency) {
   for (int round = 0; round < rounds; ++round) {
     int sent = 0;
     for (; window.HasRoom(); ++sent) window.Start();
-    for (; sent > 0; --sent) window.Answered(latency, true);
+    for (; sent > 0; --sent) window.Answered(latency, absl::FromUnixSeconds(1), true);
   }
 }
 
