@@ -14,7 +14,7 @@ namespace {
 // How long outcomes may lie in the inbox while too few came to wake the thread.
 constexpr absl::Duration kLook = absl::Milliseconds(10);
 constexpr size_t kMaxWakeAt = 64;
-// For the answers to the last chunks and hand backs when the time to drain is over.
+// For the answers to the last hand backs.
 constexpr absl::Duration kFarewell = absl::Seconds(2);
 
 }  // namespace
@@ -112,7 +112,7 @@ void AgentThread::Run() {
 }
 
 absl::Duration AgentThread::Rest(absl::Time now) const {
-  absl::Time until = std::min(agent_.NextWake(), give_up_at_);
+  absl::Time until = std::min({agent_.NextWake(), give_up_at_, farewell_at_});
   if (!open_ && !finished_) until = std::min(until, connect_at_);
   if (agent_.running() > 0) until = std::min(until, now + kLook);
   return std::max(until - now, absl::ZeroDuration());
@@ -196,18 +196,17 @@ void AgentThread::DrainOn(absl::Time now) {
   if (!agent_.idle() && give_up_at_ <= now) {
     log::Warning("the time to drain is over with %d items running; they are handed back", agent_.running());
     agent_.GiveUp(now);
-    give_up_at_ = now + kFarewell;
+    give_up_at_ = absl::InfiniteFuture();
   }
   if (!agent_.idle()) return;
   Do(agent_.Take());
   if (!open_) {
     finished_ = true;
   } else {
+    // The end of the stream is all there is to wait for.
     stream_->CloseSending();
-    if (give_up_at_ <= now) stream_->Cancel();
-    // From here on the end of the stream is all there is to wait for.
-    give_up_at_ = std::min(std::max(give_up_at_, now), now + kFarewell);
-    if (give_up_at_ <= now) give_up_at_ = now + kFarewell;
+    if (farewell_at_ <= now) stream_->Cancel();
+    if (farewell_at_ <= now || farewell_at_ == absl::InfiniteFuture()) farewell_at_ = now + kFarewell;
   }
   if (finished_) {
     absl::MutexLock lock(&mutex_);

@@ -73,7 +73,8 @@ class AgentThread {
   bool finished_ = false;  // Drained, and the coordinator has answered all.
   uint32_t failures_ = 0;
   absl::Time connect_at_ = absl::InfinitePast();
-  absl::Time give_up_at_ = absl::InfiniteFuture();
+  absl::Time give_up_at_ = absl::InfiniteFuture();   // Draining: items that still run then are handed back.
+  absl::Time farewell_at_ = absl::InfiniteFuture();  // All was said: the stream is broken off then.
   absl::flat_hash_map<uint64_t, std::shared_ptr<task::Lease>> leases_;
 
   std::atomic<bool> stopping_{false};
