@@ -199,6 +199,7 @@ void AgentThread::DrainOn(absl::Time now) {
     give_up_at_ = absl::InfiniteFuture();
   }
   if (!agent_.idle()) return;
+  give_up_at_ = absl::InfiniteFuture();
   Do(agent_.Take());
   if (!open_) {
     finished_ = true;
