@@ -1,0 +1,73 @@
+// For tests: the coordinator's messages in short, as the agent gets them.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/blob.h"
+#include "proto/imgfleet/v1/worker.pb.h"
+
+namespace imgfleet::agent {
+
+inline v1::ShardKey Key(uint32_t shard) {
+  v1::ShardKey key;
+  key.set_job_id("job");
+  key.set_shard(shard);
+  return key;
+}
+
+inline v1::CoordinatorMessage Welcome() {
+  v1::CoordinatorMessage message;
+  message.mutable_welcome()->set_protocol(1);
+  message.mutable_welcome()->mutable_lease_period()->set_seconds(15);
+  message.mutable_welcome()->mutable_report_interval()->set_seconds(5);
+  return message;
+}
+
+inline v1::CoordinatorMessage LeaseOf(uint32_t shard, uint64_t epoch, uint64_t number, uint32_t items,
+                                      const std::vector<uint32_t>& offsets) {
+  v1::ItemBatch batch;
+  for (uint32_t i = 0; i < items; ++i) batch.add_items()->set_url(absl::StrCat("http://h/", shard, "/", i));
+  v1::CoordinatorMessage message;
+  v1::Lease* lease = message.mutable_lease();
+  *lease->mutable_shard() = Key(shard);
+  lease->set_lease_epoch(epoch);
+  lease->set_first_index(shard * 1000);
+  lease->set_items(PackBlob(batch.SerializeAsString()));
+  lease->mutable_offsets()->Add(offsets.begin(), offsets.end());
+  lease->set_lease_number(number);
+  return message;
+}
+
+inline v1::CoordinatorMessage LeaseOf(uint32_t shard, uint64_t epoch, uint64_t number, uint32_t items) {
+  std::vector<uint32_t> offsets(items);
+  for (uint32_t i = 0; i < items; ++i) offsets[i] = i;
+  return LeaseOf(shard, epoch, number, items, offsets);
+}
+
+inline v1::CoordinatorMessage AckOf(const v1::Chunk& chunk, v1::Ack::Code code) {
+  v1::CoordinatorMessage message;
+  *message.mutable_ack()->mutable_shard() = chunk.shard();
+  message.mutable_ack()->set_lease_epoch(chunk.lease_epoch());
+  message.mutable_ack()->set_chunk_number(chunk.chunk_number());
+  message.mutable_ack()->set_code(code);
+  return message;
+}
+
+inline v1::CoordinatorMessage RevokeOf(uint32_t shard, uint64_t epoch) {
+  v1::CoordinatorMessage message;
+  *message.mutable_revoke()->mutable_shard() = Key(shard);
+  message.mutable_revoke()->set_lease_epoch(epoch);
+  return message;
+}
+
+inline v1::Outcome OutcomeOf(uint64_t index) {
+  v1::Outcome outcome;
+  outcome.set_index(index);
+  outcome.mutable_image()->set_width(7);
+  outcome.mutable_fetch()->set_fetched_bytes(10);
+  return outcome;
+}
+
+}  // namespace imgfleet::agent
