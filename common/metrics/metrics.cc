@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <utility>
 
 #include "common/version.h"
 #include "prometheus/collectable.h"
@@ -108,7 +109,20 @@ prometheus::Histogram& Registry::Histogram(const std::string& name, const std::s
   return prometheus::BuildHistogram().Name(name).Help(help).Register(registry_).Add(labels, buckets);
 }
 
+std::shared_ptr<void> Registry::OnRender(std::function<void()> refresh) {
+  absl::MutexLock lock(&mutex_);
+  const auto at = refreshes_.insert(refreshes_.end(), std::move(refresh));
+  return std::shared_ptr<void>(nullptr, [this, at](void*) {
+    absl::MutexLock lock(&mutex_);
+    refreshes_.erase(at);
+  });
+}
+
 std::string Registry::Render() const {
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& refresh : refreshes_) refresh();
+  }
   std::vector<prometheus::MetricFamily> families = registry_.Collect();
   for (prometheus::MetricFamily& family : process_->Collect()) families.push_back(std::move(family));
   return prometheus::TextSerializer().Serialize(families);

@@ -16,11 +16,15 @@
 // read when asked for.
 #pragma once
 
+#include <functional>
+#include <list>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "prometheus/counter.h"
 #include "prometheus/gauge.h"
 #include "prometheus/histogram.h"
@@ -49,6 +53,10 @@ class Registry {
   prometheus::Histogram& Histogram(const std::string& name, const std::string& help,
                                    const std::vector<double>& buckets, const Labels& labels = {});
 
+  // `refresh` is called at the beginning of each Render, for gauges that are read when they are asked for. Never again
+  // once the returned handle is destroyed, which waits for a call that is under way. It must not call Render.
+  [[nodiscard]] std::shared_ptr<void> OnRender(std::function<void()> refresh);
+
   // All of it in the text format that Prometheus scrapes (version 0.0.4).
   std::string Render() const;
 
@@ -57,6 +65,9 @@ class Registry {
 
   const std::unique_ptr<Process> process_;
   prometheus::Registry registry_;
+
+  mutable absl::Mutex mutex_;
+  std::list<std::function<void()>> refreshes_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace imgfleet::metrics

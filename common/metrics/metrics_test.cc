@@ -21,6 +21,17 @@ TEST(Registry, RendersWhatWasCounted) {
   }
 }
 
+TEST(Registry, RefreshesWhatIsReadWhenAskedFor) {
+  Registry registry("worker");
+  auto& room = registry.Gauge("imgfleet_room_items", "Room.");
+  int asked = 0;
+  auto refreshing = registry.OnRender([&] { room.Set(++asked); });
+  EXPECT_TRUE(absl::StrContains(registry.Render(), "imgfleet_room_items 1"));
+  EXPECT_TRUE(absl::StrContains(registry.Render(), "imgfleet_room_items 2"));
+  refreshing = nullptr;
+  EXPECT_TRUE(absl::StrContains(registry.Render(), "imgfleet_room_items 2"));
+}
+
 TEST(Registry, AskingAgainGivesTheSameCounter) {
   Registry registry("worker");
   auto& first = registry.Counter("imgfleet_things_total", "Things.", {{"reason", "A"}});
