@@ -8,8 +8,8 @@
 #include "common/status.h"
 #include "coordinator/service/job_watch.h"
 #include "coordinator/service/jobs_service.h"
+#include "coordinator/service/ledger_metrics.h"
 #include "coordinator/service/list_files.h"
-#include "coordinator/service/outcome_counters.h"
 #include "coordinator/service/threads.h"
 #include "coordinator/service/workers_service.h"
 #include "coordinator/store/ledger.h"
@@ -53,15 +53,16 @@ class Coordinator::Parts {
  public:
   Parts(const Options& options, std::unique_ptr<store::Store> store, metrics::Registry& metrics,
         const Clock& clock)
-      : outcomes_(metrics),
-        readers_(options.read_threads),
+      : readers_(options.read_threads),
         ledger_(std::make_unique<store::Ledger>(std::move(store), clock, LedgerOptions(options))),
+        counting_(std::make_unique<service::LedgerMetrics>(*ledger_, metrics)),
         workers_(*ledger_, clock, metrics, WorkersOptions(options)),
-        lists_(*ledger_, clock, outcomes_, options.list_roots, options.list_threads,
+        lists_(*ledger_, clock, options.list_roots, options.list_threads,
                [this](const std::string& job_id) { workers_.JobEnded(job_id); }),
-        jobs_(*ledger_, clock, watch_, readers_, lists_, outcomes_,
+        jobs_(*ledger_, clock, watch_, readers_, lists_,
               [this](const std::string& job_id) { workers_.JobEnded(job_id); }),
         listening_(ledger_->Listen([this](const store::Ledger::Changes& changes) {
+          counting_->Count(changes);
           watch_.Changed(changes.jobs);
           if (changes.work_available) workers_.WorkAvailable();
         })) {}
@@ -108,6 +109,7 @@ class Coordinator::Parts {
     lists_.Stop();
     readers_.Stop();
     listening_.reset();
+    counting_.reset();
     // Finishes what is queued, and answers it: to services that are all still there.
     ledger_.reset();
   }
@@ -126,10 +128,10 @@ class Coordinator::Parts {
     health->SetServingStatus("imgfleet.v1.Workers", serving);
   }
 
-  service::OutcomeCounters outcomes_;
   service::JobWatch watch_;
   service::Threads readers_;
   std::unique_ptr<store::Ledger> ledger_;
+  std::unique_ptr<service::LedgerMetrics> counting_;
   service::WorkersService workers_;
   service::ListFiles lists_;
   service::JobsService jobs_;

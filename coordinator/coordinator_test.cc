@@ -49,11 +49,8 @@ TEST_F(CoordinatorTest, ACancelledJobIsRevokedAndReadsAsCancelled) {
   worker.Report(16);
   const v1::Lease lease = worker.NextLease();
   worker.Commit(FakeWorker::ChunkOf(lease, {2}, 1));
-  grpc::ClientContext context;
-  v1::CancelJobRequest request;
-  request.set_id(job.id());
   v1::Job cancelled;
-  ASSERT_TRUE(jobs_->CancelJob(&context, request, &cancelled).ok());
+  ASSERT_TRUE(Cancel(job.id(), &cancelled).ok());
   EXPECT_EQ(cancelled.state(), v1::Job::CANCELLED);
   EXPECT_EQ(worker.Read().revoke().lease_epoch(), lease.lease_epoch());
   EXPECT_EQ(worker.Commit(FakeWorker::ChunkOf(lease, {3}, 2)).code(), v1::Ack::STALE);

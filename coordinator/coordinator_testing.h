@@ -200,6 +200,13 @@ class CoordinatorTest : public ::testing::Test {
     EXPECT_TRUE(jobs_->GetJob(&context, request, &job).ok());
     return job;
   }
+  grpc::Status Cancel(const std::string& id, v1::Job* job = nullptr) {
+    grpc::ClientContext context;
+    v1::CancelJobRequest request;
+    request.set_id(id);
+    v1::Job unused;
+    return jobs_->CancelJob(&context, request, job == nullptr ? &unused : job);
+  }
   // Watches until the job is as wanted.
   v1::Job WaitFor(const std::string& id, const std::function<bool(const v1::Job&)>& wanted) {
     grpc::ClientContext context;

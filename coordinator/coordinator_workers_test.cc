@@ -1,4 +1,5 @@
 // Streams of workers through the services that ship.
+#include <string>
 #include <vector>
 
 #include "coordinator/coordinator_testing.h"
@@ -24,6 +25,47 @@ TEST_F(CoordinatorTest, RepeatedAndStaleChunksChangeNothingAndTheStreamLivesOn) 
   EXPECT_EQ(worker.Commit(stale).code(), v1::Ack::STALE);
   EXPECT_EQ(worker.Commit(FakeWorker::ChunkOf(lease, {2, 3}, 3)).code(), v1::Ack::COMMITTED);
   ExpectIndices(Results(job.id()), 0, 4);
+}
+
+TEST_F(CoordinatorTest, AnInvalidChunkLosesItsLease) {
+  Start();
+  Create(Inline(4));
+  FakeWorker worker(channel_, "w");
+  worker.Read();
+  worker.Report(100);
+  const v1::Lease lease = worker.NextLease();
+  v1::Chunk wrong = FakeWorker::ChunkOf(lease, {0, 1}, 1);
+  wrong.set_offsets(1, 77);
+  EXPECT_EQ(worker.Commit(wrong).code(), v1::Ack::INVALID);
+  // Not even a right one is taken under it now.
+  EXPECT_EQ(worker.Commit(FakeWorker::ChunkOf(lease, {0, 1}, 2)).code(), v1::Ack::STALE);
+}
+
+TEST_F(CoordinatorTest, MetricsSayWhatTheLedgerHolds) {
+  Start();
+  Create(Inline(3));
+  ASSERT_TRUE(Cancel(Create(Inline(1)).id()).ok());
+  FakeWorker worker(channel_, "w");
+  worker.Read();
+  worker.Report(100);
+  const v1::Lease lease = worker.NextLease();
+  const v1::Chunk chunk = FakeWorker::ChunkOf(lease, {0}, 1);
+  worker.Commit(chunk);
+  worker.Commit(chunk);
+  worker.Commit(FakeWorker::ChunkOf(lease, {1}, 2, true));
+  v1::Chunk stale = FakeWorker::ChunkOf(lease, {2}, 3);
+  stale.set_lease_epoch(lease.lease_epoch() - 1);
+  worker.Commit(stale);
+  const std::string text = metrics_.Render();
+  for (const char* line :
+       {"imgfleet_coordinator_jobs{state=\"RUNNING\"} 1", "imgfleet_coordinator_jobs{state=\"CANCELLED\"} 1",
+        "imgfleet_coordinator_jobs{state=\"FAILED\"} 0", "imgfleet_coordinator_leases 1",
+        "imgfleet_coordinator_outcomes_total{reason=\"\"} 1",
+        "imgfleet_coordinator_outcomes_total{reason=\"TIMEOUT\"} 1",
+        "imgfleet_coordinator_chunks_total{code=\"STALE\"} 1", "imgfleet_coordinator_leases_lapsed_total 0",
+        "imgfleet_coordinator_chunk_commit_seconds_count 4"}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
 }
 
 TEST_F(CoordinatorTest, AReconnectKeepsTheLeaseAndEndsTheOlderStream) {

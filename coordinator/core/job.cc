@@ -70,11 +70,15 @@ void Account(JobRecord& record, const Shard* before, const Shard& after) {
   record.ready_shards += after.state == ShardState::kReady ? 1 : 0;
 }
 
+void Add(Counts& to, const Counts& more) {
+  to.succeeded += more.succeeded;
+  to.failed += more.failed;
+  to.fetched_bytes += more.fetched_bytes;
+  for (const auto& [reason, count] : more.reasons) to.reasons[reason] += count;
+}
+
 uint64_t CountOutcomes(Job& job, const Counts& counts) {
-  job.counts.succeeded += counts.succeeded;
-  job.counts.failed += counts.failed;
-  job.counts.fetched_bytes += counts.fetched_bytes;
-  for (const auto& [reason, count] : counts.reasons) job.counts.reasons[reason] += count;
+  Add(job.counts, counts);
   return ++job.last_commit_seq;
 }
 

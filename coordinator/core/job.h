@@ -37,6 +37,9 @@ absl::Status CheckAppend(const Job& job, const NewShard& shard);
 // Counts a shard that is new (`before` null) or has changed.
 void Account(JobRecord& record, const Shard* before, const Shard& after);
 
+// Adds to counters.
+void Add(Counts& to, const Counts& more);
+
 // Counts outcomes that are committed together and gives them their commit_seq.
 uint64_t CountOutcomes(Job& job, const Counts& counts);
 

@@ -46,6 +46,12 @@ struct Job {
   absl::Time end_time = absl::InfiniteFuture();  // Wall; infinite until ended.
 };
 
+// What a store holds at one moment.
+struct Census {
+  std::map<JobState, uint64_t> jobs;  // States without a job may be missing.
+  uint64_t leases = 0;                // LEASED shards.
+};
+
 struct ShardKey {
   std::string job_id;
   uint32_t shard = 0;

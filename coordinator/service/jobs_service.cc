@@ -79,15 +79,14 @@ absl::StatusOr<std::string> JobOfToken(absl::string_view token) {
 }  // namespace
 
 JobsService::JobsService(store::Ledger& ledger, const Clock& clock, JobWatch& watch, Threads& readers,
-                         ListFiles& lists, OutcomeCounters& outcomes, JobEnded job_ended)
+                         ListFiles& lists, JobEnded job_ended)
     : ledger_(ledger),
       clock_(clock),
       watch_(watch),
       readers_(readers),
       lists_(lists),
-      outcomes_(outcomes),
       job_ended_(job_ended),
-      uploads_{ledger, clock, outcomes, lists, job_ended} {}
+      uploads_{ledger, clock, lists, job_ended} {}
 
 grpc::ServerUnaryReactor* JobsService::CreateJob(grpc::CallbackServerContext* context,
                                                  const v1::CreateJobRequest* request, v1::Job* response) {
@@ -125,19 +124,11 @@ void JobsService::CreateInline(const v1::JobSpec& spec, const v1::ItemBatch& ite
   job.id = NewUuid(job.create_time);
   job.spec = spec.SerializeAsString();
   const std::string id = job.id;
-  core::Counts known;
-  for (const core::NewShard& shard : shards) {
-    known.failed += shard.known.counts.failed;
-    for (const auto& [reason, count] : shard.known.counts.reasons) known.reasons[reason] += count;
-  }
   // One verb behind the other: the ledger writes them together.
-  auto appending =
-      std::make_shared<Appending>(shards.size() + 1, [this, id, known, done](const absl::Status& all) {
-        ledger_.FinishReading(id, all, [this, all, known, done](absl::StatusOr<core::Job> job) {
-          if (all.ok() && job.ok()) outcomes_.Add(known);
-          done(all.ok() ? std::move(job) : all);
-        });
-      });
+  auto appending = std::make_shared<Appending>(shards.size() + 1, [this, id, done](const absl::Status& all) {
+    ledger_.FinishReading(
+        id, all, [all, done](absl::StatusOr<core::Job> job) { done(all.ok() ? std::move(job) : all); });
+  });
   ledger_.CreateJob(std::move(job),
                     [appending](const absl::StatusOr<core::Job>& made) { appending->Answer(made.status()); });
   for (core::NewShard& shard : shards) {

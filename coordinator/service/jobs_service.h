@@ -9,7 +9,6 @@
 #include "common/clock.h"
 #include "coordinator/service/job_watch.h"
 #include "coordinator/service/list_files.h"
-#include "coordinator/service/outcome_counters.h"
 #include "coordinator/service/threads.h"
 #include "coordinator/service/upload.h"
 #include "coordinator/store/ledger.h"
@@ -23,7 +22,7 @@ class JobsService final : public v1::Jobs::CallbackService {
 
   // All must outlive the server; `job_ended` is told of jobs that were cancelled or failed here.
   JobsService(store::Ledger& ledger, const Clock& clock, JobWatch& watch, Threads& readers, ListFiles& lists,
-              OutcomeCounters& outcomes, JobEnded job_ended);
+              JobEnded job_ended);
 
   grpc::ServerUnaryReactor* CreateJob(grpc::CallbackServerContext* context,
                                       const v1::CreateJobRequest* request, v1::Job* response) override;
@@ -52,7 +51,6 @@ class JobsService final : public v1::Jobs::CallbackService {
   JobWatch& watch_;
   Threads& readers_;
   ListFiles& lists_;
-  OutcomeCounters& outcomes_;
   const JobEnded job_ended_;
   const UploadContext uploads_;
 };

@@ -7,7 +7,9 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
+#include "common/backoff.h"
 #include "common/ids.h"
 #include "common/list_root.h"
 #include "common/log.h"
@@ -18,6 +20,8 @@
 namespace imgfleet::service {
 namespace {
 
+// Until a store that fails is asked again.
+constexpr Backoff kStoreRetry{absl::Milliseconds(200), absl::Seconds(5)};
 constexpr size_t kSliceBytes = 256 << 10;
 // A header, and the first row below it, lie within so many bytes; what has neither by then is read on as it is.
 constexpr uint64_t kHeadBytes = 1 << 20;
@@ -81,11 +85,10 @@ class ListFiles::Reading {
   bool read_to_end_ = false;
 };
 
-ListFiles::ListFiles(store::Ledger& ledger, const Clock& clock, OutcomeCounters& outcomes,
-                     std::vector<std::string> roots, int threads, JobEnded job_ended)
+ListFiles::ListFiles(store::Ledger& ledger, const Clock& clock, std::vector<std::string> roots, int threads,
+                     JobEnded job_ended)
     : ledger_(ledger),
       clock_(clock),
-      outcomes_(outcomes),
       roots_(std::move(roots)),
       job_ended_(std::move(job_ended)),
       threads_(threads) {}
@@ -93,7 +96,7 @@ ListFiles::ListFiles(store::Ledger& ledger, const Clock& clock, OutcomeCounters&
 ListFiles::~ListFiles() { Stop(); }
 
 void ListFiles::Stop() {
-  stopping_ = true;
+  stopping_.Stop();
   threads_.Stop();
 }
 
@@ -101,7 +104,7 @@ absl::StatusOr<std::shared_ptr<ListFiles::Reading>> ListFiles::Open(const v1::Li
   if (file.path().empty()) return absl::InvalidArgumentError("file.path: name a list below a list folder");
   ASSIGN_OR_RETURN(OwnedFd fd, OpenBeneath(roots_, file.path()));
   auto job = std::make_unique<ListJob>(
-      ledger_, outcomes_, stopping_,
+      ledger_, stopping_,
       lists::ListParser::Options{file.path(), file.format(), file.url_column(), file.id_column()});
   return std::make_shared<Reading>(std::move(fd), file, std::move(job));
 }
@@ -174,18 +177,26 @@ void ListFiles::ReadOn(const std::shared_ptr<Reading>& reading) {
   threads_.Post([this, reading] { ReadOn(reading); });
 }
 
-void ListFiles::End(const std::string& job_id, const absl::Status& how) {
+void ListFiles::End(const std::string& job_id, const absl::Status& how, uint32_t failures) {
   // A stopping coordinator leaves the job to the next; a job that has ended meanwhile needs nothing.
-  if (stopping_) return;
-  if (!how.ok()) log::Info("list of job=%s ends early: %s", job_id, std::string(how.message()));
-  ledger_.FinishReading(job_id, how, [this, how, job_id](const absl::StatusOr<core::Job>& job) {
+  if (stopping_.stopped()) return;
+  if (!how.ok() && failures == 0)
+    log::Info("list of job=%s ends early: %s", job_id, std::string(how.message()));
+  ledger_.FinishReading(job_id, how, [this, how, job_id, failures](const absl::StatusOr<core::Job>& job) {
     if (job.ok()) {
       if (!how.ok()) job_ended_(job_id);
       return;
     }
-    log::Warning("job %s could not be told that its list is read, trying again: %s", job_id,
-                 job.status().ToString());
-    threads_.Post([this, job_id, how] { End(job_id, how); });
+    if (failures == 0) {
+      log::Warning("job %s could not be told that its list is read, trying on: %s", job_id,
+                   job.status().ToString());
+    }
+    threads_.Post([this, job_id, how, failures] {
+      absl::BitGen random;
+      if (!stopping_.Rest(kStoreRetry.Wait(failures + 1, absl::Uniform(random, 0.0, 1.0)))) {
+        End(job_id, how, failures + 1);
+      }
+    });
   });
 }
 

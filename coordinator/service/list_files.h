@@ -5,7 +5,6 @@
 // shards already is dropped. If the file has changed since, the job fails and keeps its outcomes.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,7 +15,7 @@
 #include "common/clock.h"
 #include "coordinator/core/types.h"
 #include "coordinator/service/list_job.h"
-#include "coordinator/service/outcome_counters.h"
+#include "coordinator/service/stopping.h"
 #include "coordinator/service/threads.h"
 #include "coordinator/store/ledger.h"
 #include "proto/imgfleet/v1/jobs.pb.h"
@@ -30,8 +29,8 @@ class ListFiles {
   using JobEnded = std::function<void(const std::string& job_id)>;
 
   // `job_ended` is called when a list has failed its job.
-  ListFiles(store::Ledger& ledger, const Clock& clock, OutcomeCounters& outcomes,
-            std::vector<std::string> roots, int threads, JobEnded job_ended);
+  ListFiles(store::Ledger& ledger, const Clock& clock, std::vector<std::string> roots, int threads,
+            JobEnded job_ended);
   ~ListFiles();
 
   // Makes the job once the list's header was found good, answers when it is durable, and reads on. `spec` is complete.
@@ -44,7 +43,7 @@ class ListFiles {
 
   // Where lists are parsed, uploaded ones too: their work may wait for the ledger.
   Threads& threads() { return threads_; }
-  const std::atomic<bool>& stopping() const { return stopping_; }
+  Stopping& stopping() { return stopping_; }
 
  private:
   class Reading;
@@ -54,14 +53,13 @@ class ListFiles {
   void TakeUp(const core::Job& job);
   // Reads the next slice, and posts the one after it.
   void ReadOn(const std::shared_ptr<Reading>& reading);
-  void End(const std::string& job_id, const absl::Status& how);
+  void End(const std::string& job_id, const absl::Status& how, uint32_t failures = 0);
 
   store::Ledger& ledger_;
   const Clock& clock_;
-  OutcomeCounters& outcomes_;
   const std::vector<std::string> roots_;
   const JobEnded job_ended_;
-  std::atomic<bool> stopping_{false};
+  Stopping stopping_;
   Threads threads_;
 };
 

@@ -1,23 +1,22 @@
 #include "coordinator/service/list_job.h"
 
-#include <chrono>
 #include <future>
-#include <thread>
 #include <utility>
 
+#include "absl/random/random.h"
+#include "common/backoff.h"
 #include "common/status.h"
 
 namespace imgfleet::service {
 namespace {
 
-// How often a shard is offered again to a store that fails.
-constexpr std::chrono::milliseconds kStoreRetry(250);
+// Until a shard is offered again to a store that fails.
+constexpr Backoff kStoreRetry{absl::Milliseconds(200), absl::Seconds(5)};
 
 }  // namespace
 
-ListJob::ListJob(store::Ledger& ledger, OutcomeCounters& outcomes, const std::atomic<bool>& stopping,
-                 lists::ListParser::Options options)
-    : ledger_(ledger), outcomes_(outcomes), stopping_(stopping), parser_(std::move(options)) {}
+ListJob::ListJob(store::Ledger& ledger, Stopping& stopping, lists::ListParser::Options options)
+    : ledger_(ledger), stopping_(stopping), parser_(std::move(options)) {}
 
 absl::Status ListJob::Feed(absl::string_view bytes) {
   return parser_.Feed(bytes, [this](const lists::Row& row) { return Take(builder_.Add(row)); });
@@ -45,13 +44,12 @@ absl::Status ListJob::Take(std::optional<core::NewShard> shard) {
 }
 
 absl::Status ListJob::Append(core::NewShard shard) {
-  const core::Counts counts = shard.known.counts;
-  while (true) {
-    if (stopping_) return absl::CancelledError("the coordinator is stopping");
+  absl::BitGen random;
+  for (uint32_t failures = 0; !stopping_.stopped();) {
     std::promise<absl::Status> appended;
     ledger_.AppendShard(job_id_, shard, [&](const absl::Status& status) { appended.set_value(status); });
     const absl::Status status = appended.get_future().get();
-    if (status.ok()) break;
+    if (status.ok()) return status;
     switch (status.code()) {
       case absl::StatusCode::kInvalidArgument:
       case absl::StatusCode::kFailedPrecondition:
@@ -60,11 +58,10 @@ absl::Status ListJob::Append(core::NewShard shard) {
         return absl::FailedPreconditionError(status.message());
       default:
         // The store cannot take it now (a full disk, a server away): the list waits.
-        std::this_thread::sleep_for(kStoreRetry);
+        stopping_.Rest(kStoreRetry.Wait(++failures, absl::Uniform(random, 0.0, 1.0)));
     }
   }
-  if (counts.failed > 0) outcomes_.Add(counts);
-  return absl::OkStatus();
+  return absl::CancelledError("the coordinator is stopping");
 }
 
 }  // namespace imgfleet::service

@@ -4,7 +4,6 @@
 // filled and the parser's row. Not thread-safe; any thread but the ledger's.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -16,7 +15,7 @@
 #include "coordinator/core/types.h"
 #include "coordinator/lists/list_parser.h"
 #include "coordinator/lists/shard_builder.h"
-#include "coordinator/service/outcome_counters.h"
+#include "coordinator/service/stopping.h"
 #include "coordinator/store/ledger.h"
 
 namespace imgfleet::service {
@@ -24,8 +23,7 @@ namespace imgfleet::service {
 class ListJob {
  public:
   // `stopping` ends waits for a failing store.
-  ListJob(store::Ledger& ledger, OutcomeCounters& outcomes, const std::atomic<bool>& stopping,
-          lists::ListParser::Options options);
+  ListJob(store::Ledger& ledger, Stopping& stopping, lists::ListParser::Options options);
 
   // The next bytes of the list. Before Attach, shards are kept: feed no more than it takes to see a first row.
   // INVALID_ARGUMENT where the list is bad from here on; FAILED_PRECONDITION where the job has ended meanwhile;
@@ -45,8 +43,7 @@ class ListJob {
   absl::Status Append(core::NewShard shard);
 
   store::Ledger& ledger_;
-  OutcomeCounters& outcomes_;
-  const std::atomic<bool>& stopping_;
+  Stopping& stopping_;
   lists::ListParser parser_;
   lists::ShardBuilder builder_;
   std::string job_id_;  // Empty: not attached.

@@ -39,7 +39,8 @@ class Source {
 };
 
 template <typename Message>
-class Pump final : public grpc::ServerWriteReactor<Message> {
+class Pump final : public grpc::ServerWriteReactor<Message>,
+                   public std::enable_shared_from_this<Pump<Message>> {
  public:
   // The reactor to return to gRPC. Owns itself until the stream has ended.
   static Pump* Start(std::unique_ptr<Source<Message>> source, const std::string& job_id, JobWatch& watch,
@@ -61,7 +62,7 @@ class Pump final : public grpc::ServerWriteReactor<Message> {
       : source_(std::move(source)), watch_(watch), threads_(threads) {}
 
   void PostRun() {
-    threads_.Post([self = self_] { self->Run(); });
+    threads_.Post([self = this->shared_from_this()] { self->Run(); });
   }
 
   void Wake() {
@@ -95,10 +96,9 @@ class Pump final : public grpc::ServerWriteReactor<Message> {
       if (*step == Step::kPause && !cancelled_) {
         state_ = State::kPausing;
         // The alarm keeps its function as long as it lives itself, so this must not hold the pump.
-        alarm_.Set(absl::ToChronoTime(absl::Now() + source_->pause()),
-                   [weak = std::weak_ptr<Pump>(self_)](bool) {
-                     if (auto pump = weak.lock()) pump->Resume();
-                   });
+        alarm_.Set(absl::ToChronoTime(absl::Now() + source_->pause()), [weak = this->weak_from_this()](bool) {
+          if (auto pump = weak.lock()) pump->Resume();
+        });
         return;
       }
       if (*step == Step::kWrite) {
@@ -145,17 +145,21 @@ class Pump final : public grpc::ServerWriteReactor<Message> {
   }
 
   void OnDone() override {
-    watching_.reset();
-    self_.reset();
+    std::shared_ptr<void> watching;
+    std::shared_ptr<Pump> self;
+    absl::MutexLock lock(&mutex_);
+    watching.swap(watching_);
+    self.swap(self_);
   }
 
   const std::unique_ptr<Source<Message>> source_;
   JobWatch& watch_;
   Threads& threads_;
 
-  // Touched by the one that runs, or by OnDone when nobody does.
-  std::shared_ptr<Pump> self_;
-  std::shared_ptr<void> watching_;
+  std::shared_ptr<Pump> self_;      // Until OnDone.
+  std::shared_ptr<void> watching_;  // Until OnDone.
+
+  // Touched by the one that runs.
   Message message_;
   grpc::Alarm alarm_;
 

@@ -12,7 +12,8 @@
 
 namespace imgfleet::service {
 
-// ReadResults. Once the job has ended, items without an outcome read as CANCELLED, and every shard is complete.
+// ReadResults. Once the job has ended, items without an outcome read as CANCELLED, with a
+// message that says whether it was cancelled or why it failed, and every shard is complete.
 std::unique_ptr<Source<v1::Outcomes>> ResultsOf(store::Ledger& ledger, const v1::ReadResultsRequest& request);
 
 // ReadEvents. A chunk that is too large for one message as plain outcomes comes in several; only the last carries its

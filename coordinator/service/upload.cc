@@ -17,12 +17,13 @@ namespace {
 constexpr size_t kMaxDataBytes = 1 << 20;
 
 // Reads and writes take turns: read a message, work on it on a list thread, perhaps write, read the next.
-class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Job> {
+class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Job>,
+                     public std::enable_shared_from_this<Upload> {
  public:
   explicit Upload(const UploadContext& context) : context_(context) {}
 
-  void Begin(std::shared_ptr<Upload> self) {
-    self_ = std::move(self);
+  void Begin() {
+    self_ = shared_from_this();
     StartRead(&request_);
   }
 
@@ -52,10 +53,14 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
     cancelled_ = true;
   }
 
-  void OnDone() override { self_.reset(); }
+  void OnDone() override {
+    std::shared_ptr<Upload> self;
+    absl::MutexLock lock(&mutex_);
+    self.swap(self_);
+  }
 
   void Post(std::function<void()> work) {
-    context_.lists.threads().Post([self = self_, work = std::move(work)] { work(); });
+    context_.lists.threads().Post([self = shared_from_this(), work = std::move(work)] { work(); });
   }
 
   bool Cancelled() {
@@ -70,7 +75,7 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
 
   void TakeMessage() {
     if (Cancelled()) return BrokenOff();
-    if (context_.lists.stopping())
+    if (context_.lists.stopping().stopped())
       return Fail(absl::UnavailableError("the coordinator is stopping; upload again"));
     if (list_ == nullptr) {
       if (const absl::Status opened = Open(); !opened.ok()) return Fail(opened);
@@ -94,7 +99,7 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
     const v1::ListFile& file = request_.list();
     name_ = file.path().empty() ? "upload" : file.path();
     list_ = std::make_unique<ListJob>(
-        context_.ledger, context_.outcomes, context_.lists.stopping(),
+        context_.ledger, context_.lists.stopping(),
         lists::ListParser::Options{name_, file.format(), file.url_column(), file.id_column()});
     return absl::OkStatus();
   }
@@ -173,8 +178,9 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
 
   const UploadContext& context_;
 
+  std::shared_ptr<Upload> self_;  // Until OnDone.
+
   // Touched by one thread at a time: that of the current turn.
-  std::shared_ptr<Upload> self_;
   v1::UploadJobRequest request_;
   v1::Job answer_;
   v1::JobSpec spec_;
@@ -191,7 +197,7 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
 
 grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Job>* StartUpload(const UploadContext& context) {
   auto upload = std::make_shared<Upload>(context);
-  upload->Begin(upload);
+  upload->Begin();
   return upload.get();
 }
 

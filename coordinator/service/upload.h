@@ -9,7 +9,6 @@
 
 #include "common/clock.h"
 #include "coordinator/service/list_files.h"
-#include "coordinator/service/outcome_counters.h"
 #include "coordinator/store/ledger.h"
 #include "grpcpp/support/server_callback.h"
 #include "proto/imgfleet/v1/jobs.pb.h"
@@ -19,7 +18,6 @@ namespace imgfleet::service {
 struct UploadContext {
   store::Ledger& ledger;
   const Clock& clock;
-  OutcomeCounters& outcomes;
   ListFiles& lists;
   std::function<void(const std::string& job_id)> job_ended;
 };

@@ -9,6 +9,9 @@
 namespace imgfleet::service {
 namespace {
 
+// Before a shard is leased again of which a worker sent what cannot be: time for others to take its place, and a bound
+// on the turns of one that stays broken.
+constexpr absl::Duration kInvalidDelay = absl::Seconds(5);
 constexpr size_t kMaxIdBytes = 128;
 constexpr int kMaxChunkOutcomes = 256;
 constexpr uint64_t kMaxNotBeforeSeconds = 3600;
@@ -190,7 +193,7 @@ void WorkSession::Acquired(absl::StatusOr<std::vector<core::LeasedShard>> shards
 void WorkSession::OnChunk(const v1::Chunk& message) {
   const core::LeaseRef lease = Ref(message.shard(), message.lease_epoch());
   if (const std::string fault = FaultOf(message); !fault.empty()) {
-    held_.erase(lease.shard);
+    TakeAway(lease);
     return SendAck(lease, message.chunk_number(), v1::Ack::INVALID, fault);
   }
   CommitCall call;
@@ -213,10 +216,18 @@ void WorkSession::Committed(const core::LeaseRef& lease, uint64_t number, uint32
   if (ended_) return;
   if (const auto held = held_.find(lease.shard); held != held_.end() && held->second.epoch == lease.epoch) {
     if (answer.code == core::CommitCode::kCommitted) held->second.committed += items;
-    if (answer.code == core::CommitCode::kStale || answer.code == core::CommitCode::kInvalid)
-      held_.erase(held);
+    if (answer.code == core::CommitCode::kStale) held_.erase(held);
   }
+  if (answer.code == core::CommitCode::kInvalid) TakeAway(lease);
   SendAck(lease, number, ToProto(answer.code), answer.message);
+}
+
+// Only what this worker is known to hold: a made-up epoch may be that of another's lease.
+void WorkSession::TakeAway(const core::LeaseRef& lease) {
+  const auto held = held_.find(lease.shard);
+  if (held == held_.end() || held->second.epoch != lease.epoch) return;
+  held_.erase(held);
+  output_.calls.push_back(HandBackCall{lease, kInvalidDelay, false});
 }
 
 void WorkSession::OnHandBack(const v1::HandBack& back) {

@@ -107,6 +107,8 @@ class WorkSession {
   void AcquireIfRoom();
   void SendAck(const core::LeaseRef& lease, uint64_t number, v1::Ack::Code code, absl::string_view message);
   void SendRevoke(const core::LeaseRef& lease);
+  // The worker sent what cannot be: it loses the lease, in the ledger too.
+  void TakeAway(const core::LeaseRef& lease);
 
   const Options options_;
 

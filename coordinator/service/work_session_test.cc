@@ -234,6 +234,32 @@ TEST_F(WorkSessionTest, AChunkThatContradictsItselfNeverReachesTheLedger) {
   }
 }
 
+TEST_F(WorkSessionTest, AnInvalidChunkCostsItsLeaseAndNoOther) {
+  session_.Received(Hello());
+  session_.Received(Report(100));
+  session_.Acquired(std::vector<core::LeasedShard>{Leased(0, 3, 4), Leased(1, 8, 4)});
+  session_.Take();
+  // Refused by the ledger.
+  session_.Received(ChunkOf(0, 3, {99}));
+  session_.Committed(Ref(0, 3), 7, 1, {core::CommitCode::kInvalid, "offset 99"});
+  auto backs = CallsOf<HandBackCall>(session_.Take());
+  ASSERT_THAT(backs, SizeIs(1));
+  EXPECT_EQ(backs[0].lease, Ref(0, 3));
+  EXPECT_GT(backs[0].not_before, absl::ZeroDuration());
+  EXPECT_FALSE(backs[0].answer);
+  EXPECT_EQ(session_.leases(), 1u);
+  // Of an epoch that is not this worker's: somebody else's lease, perhaps.
+  session_.Received(ChunkOf(1, 9, {}));
+  EXPECT_THAT(CallsOf<HandBackCall>(session_.Take()), IsEmpty());
+  EXPECT_EQ(session_.leases(), 1u);
+  // Refused before the ledger saw it.
+  session_.Received(ChunkOf(1, 8, {}));
+  backs = CallsOf<HandBackCall>(session_.Take());
+  ASSERT_THAT(backs, SizeIs(1));
+  EXPECT_EQ(backs[0].lease, Ref(1, 8));
+  EXPECT_EQ(session_.leases(), 0u);
+}
+
 TEST_F(WorkSessionTest, AnEndedJobIsRevoked) {
   session_.Received(Hello());
   session_.Received(Report(100));

@@ -8,7 +8,6 @@
 #include "absl/random/random.h"
 #include "common/log.h"
 #include "common/status.h"
-#include "coordinator/service/outcome_counters.h"
 #include "grpcpp/alarm.h"
 
 namespace imgfleet::service {
@@ -21,8 +20,7 @@ constexpr size_t kMaxBacklog = 256;
 
 struct WorkersService::Counters {
   explicit Counters(metrics::Registry& metrics)
-      : outcomes(metrics),
-        streams(metrics.Gauge("imgfleet_coordinator_worker_streams", "Workers that are connected.")),
+      : streams(metrics.Gauge("imgfleet_coordinator_worker_streams", "Workers that are connected.")),
         granted(metrics.Counter("imgfleet_coordinator_leases_total", "Shards leased.")),
         handed_back(
             metrics.Counter("imgfleet_coordinator_leases_handed_back_total",
@@ -39,7 +37,6 @@ struct WorkersService::Counters {
     }
   }
 
-  OutcomeCounters outcomes;
   prometheus::Gauge& streams;
   prometheus::Counter& granted;
   prometheus::Counter& handed_back;
@@ -222,19 +219,17 @@ void WorkersService::Stream::Call(LedgerCall call) {
     const core::LeaseRef lease = commit->chunk.lease;
     const auto items = static_cast<uint32_t>(commit->chunk.offsets.size());
     const Clock& clock = service_.clock_;
-    core::Counts counts = commit->chunk.counts;
-    ledger.CommitChunk(std::move(commit->chunk), [self, &counters, &clock, lease, counts = std::move(counts),
-                                                  number = commit->number, items,
-                                                  begun = clock.Boot()](const core::CommitAnswer& answer) {
-      counters.commit_seconds.Observe(absl::ToDoubleSeconds(clock.Boot() - begun));
-      counters.chunks[static_cast<size_t>(answer.code)]->Increment();
-      if (answer.code == core::CommitCode::kCommitted) counters.outcomes.Add(counts);
-      {
-        absl::MutexLock lock(&self->mutex_);
-        --self->committing_;
-      }
-      self->Do([&](WorkSession& session) { session.Committed(lease, number, items, answer); });
-    });
+    ledger.CommitChunk(
+        std::move(commit->chunk), [self, &counters, &clock, lease, number = commit->number, items,
+                                   begun = clock.Boot()](const core::CommitAnswer& answer) {
+          counters.commit_seconds.Observe(absl::ToDoubleSeconds(clock.Boot() - begun));
+          counters.chunks[static_cast<size_t>(answer.code)]->Increment();
+          {
+            absl::MutexLock lock(&self->mutex_);
+            --self->committing_;
+          }
+          self->Do([&](WorkSession& session) { session.Committed(lease, number, items, answer); });
+        });
   } else if (auto* back = std::get_if<HandBackCall>(&call)) {
     counters.handed_back.Increment();
     ledger.HandBack(back->lease, back->not_before,

@@ -92,6 +92,8 @@ Ledger::Changes Batch::TakeChanges() {
   Ledger::Changes changes;
   changes.jobs.assign(touched_.begin(), touched_.end());
   changes.work_available = work_available_;
+  changes.outcomes = std::move(outcomes_);
+  changes.leases_lapsed = leases_lapsed_;
   return changes;
 }
 
@@ -125,6 +127,7 @@ absl::Status Batch::ComeDue() {
                      transaction_.DueShards(transaction_.Now(), kDueAtOnce));
     for (const core::Shard& shard : due) {
       ASSIGN_OR_RETURN(JobRow * job, FindJob(shard.key.job_id));
+      if (shard.state == ShardState::kLeased) ++leases_lapsed_;
       Change(*job, *Adopt(shard), core::ComeDue);
     }
     if (due.size() < kDueAtOnce) return absl::OkStatus();
@@ -189,6 +192,7 @@ absl::Status Batch::InsertOutcomes(JobRow& job, uint32_t shard, const std::vecto
                                    const std::string& payload, const core::Counts& counts) {
   core::StoredChunk chunk;
   chunk.commit_seq = core::CountOutcomes(Touch(job), counts);
+  core::Add(outcomes_, counts);
   chunk.shard = shard;
   chunk.offsets = offsets;
   chunk.payload = payload;

@@ -96,6 +96,8 @@ class Batch {
   std::map<core::ShardKey, std::unique_ptr<ShardRow>> shards_;
   std::set<std::string> touched_;
   bool work_available_ = false;
+  core::Counts outcomes_;
+  uint64_t leases_lapsed_ = 0;
 };
 
 }  // namespace imgfleet::store

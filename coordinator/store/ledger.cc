@@ -131,6 +131,8 @@ absl::StatusOr<std::vector<core::StoredChunk>> Ledger::ReadByCommit(absl::string
   return loop_->store().ReadByCommit(job_id, after_commit_seq, max_bytes);
 }
 
+absl::StatusOr<core::Census> Ledger::TakeCensus() { return loop_->store().TakeCensus(); }
+
 absl::StatusOr<std::optional<core::ShardResults>> Ledger::ReadShardAt(absl::string_view job_id,
                                                                       uint64_t index) {
   return loop_->store().ReadShardAt(job_id, index);

@@ -95,6 +95,7 @@ class Ledger {
   // one).
   absl::StatusOr<std::vector<core::StoredChunk>> ReadByCommit(absl::string_view job_id,
                                                               uint64_t after_commit_seq, uint64_t max_bytes);
+  absl::StatusOr<core::Census> TakeCensus();
   // The shard that holds `index`, with all its chunks so far; nullopt beyond the last shard known.
   absl::StatusOr<std::optional<core::ShardResults>> ReadShardAt(absl::string_view job_id, uint64_t index);
 
@@ -105,6 +106,8 @@ class Ledger {
   struct Changes {
     std::vector<std::string> jobs;  // These changed: state, counters, shards or chunks.
     bool work_available = false;    // A shard became READY.
+    core::Counts outcomes;          // Committed: a chunk that came again is not among them.
+    uint64_t leases_lapsed = 0;     // Ran out; their shards became READY.
   };
   using Listener = std::function<void(const Changes&)>;
   // The listener is never called again once the returned handle is destroyed.

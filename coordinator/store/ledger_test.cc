@@ -341,6 +341,32 @@ TEST_P(LedgerTest, ListenersHearOfChangesAndOfWork) {
   EXPECT_THAT(heard(), testing::Pair(IsEmpty(), 0));
 }
 
+TEST_P(LedgerTest, ListenersHearOfOutcomesOnceAndOfLapsedLeases) {
+  core::Counts outcomes;
+  uint64_t lapsed = 0;
+  const auto listening = ledger_->Listen([&](const Ledger::Changes& changes) {
+    core::Add(outcomes, changes.outcomes);
+    lapsed += changes.leases_lapsed;
+  });
+  MakeJob("job", {4});
+  const core::LeasedShard shard = AcquireOne("w");
+  for (int times = 0; times < 3; ++times) {
+    EXPECT_EQ(Commit(*ledger_, MakeChunk(shard.lease, {0, 1})).code, CommitCode::kCommitted);
+  }
+  EXPECT_EQ(Commit(*ledger_, MakeChunk({shard.lease.shard, 0}, {2})).code, CommitCode::kStale);
+  Pass(absl::Seconds(14));
+  EXPECT_EQ(lapsed, 0u);
+  Pass(absl::Seconds(2));
+  EXPECT_EQ(lapsed, 1u);
+  const core::LeasedShard again = AcquireOne("w");
+  EXPECT_EQ(HandBack(*ledger_, again.lease, absl::Seconds(1)).code, CommitCode::kCommitted);
+  Pass(absl::Seconds(60));
+  ASSERT_TRUE(Tick(*ledger_).ok());
+  EXPECT_EQ(lapsed, 1u) << "what was handed back has not lapsed";
+  EXPECT_EQ(outcomes.succeeded, 2u) << "sent three times, committed once";
+  EXPECT_EQ(outcomes.fetched_bytes, 20u);
+}
+
 TEST_P(LedgerTest, ListenerMayEndItselfAndAskInItsCall) {
   std::promise<core::Job> asked;
   std::shared_ptr<void> handle;

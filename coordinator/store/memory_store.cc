@@ -282,6 +282,14 @@ class MemoryStore final : public Store {
     return found;
   }
 
+  absl::StatusOr<core::Census> TakeCensus() override {
+    absl::ReaderMutexLock lock(&mutex_);
+    core::Census census;
+    for (const auto& [id, row] : tables_.jobs) ++census.jobs[row.record.job.state];
+    census.leases = tables_.leases.size();
+    return census;
+  }
+
   absl::StatusOr<std::optional<core::ShardResults>> ReadShardAt(absl::string_view job_id,
                                                                 uint64_t index) override {
     absl::ReaderMutexLock lock(&mutex_);

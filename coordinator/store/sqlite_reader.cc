@@ -58,6 +58,22 @@ absl::StatusOr<std::vector<core::StoredChunk>> SqliteReader::ReadByCommit(absl::
   }
 }
 
+absl::StatusOr<core::Census> SqliteReader::TakeCensus() {
+  core::Census census;
+  {
+    Rows rows = jobs_by_state_.Run();
+    for (;;) {
+      ASSIGN_OR_RETURN(const bool more, rows.Next());
+      if (!more) break;
+      census.jobs[static_cast<core::JobState>(rows.Int(0))] = static_cast<uint64_t>(rows.Int(1));
+    }
+  }
+  Rows rows = leases_.Run();
+  ASSIGN_OR_RETURN(const bool more, rows.Next());
+  if (more) census.leases = static_cast<uint64_t>(rows.Int(0));
+  return census;
+}
+
 // One snapshot, so that `complete` and the chunks agree.
 absl::StatusOr<std::optional<core::ShardResults>> SqliteReader::ReadShardAt(absl::string_view job_id,
                                                                             uint64_t index) {

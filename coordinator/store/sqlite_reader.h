@@ -25,6 +25,7 @@ class SqliteReader {
   absl::StatusOr<std::vector<core::Job>> JobsBeingRead();
   absl::StatusOr<std::vector<core::StoredChunk>> ReadByCommit(absl::string_view job_id, uint64_t after,
                                                               uint64_t max_bytes);
+  absl::StatusOr<core::Census> TakeCensus();
   absl::StatusOr<std::optional<core::ShardResults>> ReadShardAt(absl::string_view job_id, uint64_t index);
 
  private:
@@ -40,6 +41,9 @@ class SqliteReader {
                         "SELECT " IMGFLEET_JOB_COLUMNS " FROM jobs WHERE state = 1 ORDER BY id"};
   Statement by_commit_{*connection_, "SELECT " IMGFLEET_CHUNK_COLUMNS
                                      " FROM chunks WHERE job_id = ? AND commit_seq > ? ORDER BY commit_seq"};
+  Statement jobs_by_state_{*connection_,
+                           "SELECT state, count(*) FROM jobs INDEXED BY jobs_by_state GROUP BY state"};
+  Statement leases_{*connection_, "SELECT count(*) FROM shards INDEXED BY shards_leased WHERE state = 2"};
   Statement shard_at_{*connection_,
                       "SELECT shard, first_index, items, state FROM shards INDEXED BY shards_by_index "
                       "WHERE job_id = ? AND first_index <= ? ORDER BY first_index DESC LIMIT 1"};

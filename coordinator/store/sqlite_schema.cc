@@ -45,6 +45,10 @@ CREATE TABLE chunks (
   payload BLOB NOT NULL, PRIMARY KEY (job_id, commit_seq)) STRICT;
 CREATE INDEX chunks_by_shard ON chunks (job_id, shard, commit_seq);
 )sql",
+    // For counting jobs by state.
+    R"sql(
+CREATE INDEX jobs_by_state ON jobs (state);
+)sql",
 };
 static_assert(std::size(kMigrations) == kSqliteSchema);
 

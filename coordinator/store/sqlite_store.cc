@@ -92,6 +92,9 @@ class SqliteStore final : public Store {
     return readers_.With<std::vector<core::StoredChunk>>(
         [&](SqliteReader& reader) { return reader.ReadByCommit(job_id, after, max_bytes); });
   }
+  absl::StatusOr<core::Census> TakeCensus() override {
+    return readers_.With<core::Census>([](SqliteReader& reader) { return reader.TakeCensus(); });
+  }
   absl::StatusOr<std::optional<core::ShardResults>> ReadShardAt(absl::string_view job_id,
                                                                 uint64_t index) override {
     return readers_.With<std::optional<core::ShardResults>>(

@@ -19,6 +19,7 @@
 #include "coordinator/store/ledger_testing.h"
 #include "coordinator/store/open_store.h"
 #include "coordinator/store/sqlite.h"
+#include "coordinator/store/sqlite_schema.h"
 #include "coordinator/store/store_testing.h"
 
 namespace imgfleet::store {
@@ -46,7 +47,7 @@ class SqliteStoreTest : public testing::Test {
 TEST_F(SqliteStoreTest, NamesItselfAndItsSchemaInTheFile) {
   ASSERT_TRUE(Open().ok());
   EXPECT_EQ(*Raw()->QueryInt("PRAGMA application_id"), 0x494D4746);
-  EXPECT_EQ(*Raw()->QueryInt("PRAGMA user_version"), 1);
+  EXPECT_EQ(*Raw()->QueryInt("PRAGMA user_version"), kSqliteSchema);
   ASSERT_TRUE(Open().ok()) << "a second time";
 }
 
@@ -71,9 +72,21 @@ TEST_F(SqliteStoreTest, RefusesWhatIsNoneOfItsOwn) {
 
 TEST_F(SqliteStoreTest, RefusesANewerSchema) {
   ASSERT_TRUE(Open().ok());
-  ASSERT_TRUE(Raw()->Exec("PRAGMA user_version = 2").ok());
+  ASSERT_TRUE(Raw()->Exec(absl::StrCat("PRAGMA user_version = ", kSqliteSchema + 1)).ok());
   EXPECT_TRUE(absl::IsFailedPrecondition(Open().status()));
   EXPECT_THAT(Open().status().message(), HasSubstr("newer release"));
+}
+
+TEST_F(SqliteStoreTest, TakesOverAnOlderSchema) {
+  {
+    const std::unique_ptr<Ledger> ledger = OpenLedger();
+    ASSERT_TRUE(Create(*ledger, "job").ok());
+  }
+  // As schema 1 left it.
+  ASSERT_TRUE(Raw()->Exec("DROP INDEX jobs_by_state; PRAGMA user_version = 1").ok());
+  const std::unique_ptr<Ledger> ledger = OpenLedger();
+  EXPECT_EQ(*Raw()->QueryInt("PRAGMA user_version"), kSqliteSchema);
+  EXPECT_TRUE(ledger->GetJob("job").ok());
 }
 
 TEST_F(SqliteStoreTest, RefusesWhatIsNoDatabase) {

@@ -89,6 +89,7 @@ class Store {
   // By commit_seq, beyond `after`; stops once `max_bytes` of payload are exceeded, but gives at least one.
   virtual absl::StatusOr<std::vector<core::StoredChunk>> ReadByCommit(absl::string_view job_id,
                                                                       uint64_t after, uint64_t max_bytes) = 0;
+  virtual absl::StatusOr<core::Census> TakeCensus() = 0;
   // The shard that holds `index`, chunks by commit_seq; nullopt beyond the last one.
   virtual absl::StatusOr<std::optional<core::ShardResults>> ReadShardAt(absl::string_view job_id,
                                                                         uint64_t index) = 0;

@@ -203,6 +203,29 @@ TEST_P(StoreTest, QueriesFindWhatTheySay) {
   EXPECT_EQ(store_->JobsBeingRead()->at(1).id, "b");
 }
 
+TEST_P(StoreTest, CensusCountsJobsByStateAndLeases) {
+  EXPECT_THAT(store_->TakeCensus()->jobs, IsEmpty());
+  Transact([&](Transaction& transaction) {
+    for (const auto& [id, state] :
+         {std::pair{"a", core::JobState::kRunning}, std::pair{"b", core::JobState::kFailed},
+          std::pair{"c", core::JobState::kRunning}}) {
+      core::JobRecord record = JobRow(id);
+      record.job.state = state;
+      ASSERT_TRUE(transaction.InsertJob(record).ok());
+    }
+    uint32_t number = 0;
+    for (const ShardState state :
+         {ShardState::kReady, ShardState::kLeased, ShardState::kDelayed, ShardState::kLeased}) {
+      ASSERT_TRUE(transaction.InsertShard(ShardRow("a", number++, state), "items").ok());
+    }
+  });
+  const auto census = store_->TakeCensus();
+  ASSERT_TRUE(census.ok()) << census.status();
+  EXPECT_THAT(census->jobs,
+              ElementsAre(std::pair(core::JobState::kRunning, 2u), std::pair(core::JobState::kFailed, 1u)));
+  EXPECT_EQ(census->leases, 2u);
+}
+
 TEST_P(StoreTest, ChunksAreReadByCommitAndByShard) {
   Transact([&](Transaction& transaction) {
     core::JobRecord job = JobRow("job");

@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <deque>
 #include <map>
 #include <random>
@@ -160,9 +161,17 @@ class Wire {
   std::vector<Agent::StartItem> running_;
 };
 
+// IMGFLEET_TEST_SEEDS and IMGFLEET_TEST_FIRST_SEED widen the search or replay one seed.
+uint32_t FromEnvironment(const char* name, uint32_t otherwise) {
+  const char* value = getenv(name);
+  return value == nullptr ? otherwise : static_cast<uint32_t>(atoll(value));
+}
+
 TEST(AgentOnABadWire, EveryItemIsCommittedOnce) {
-  for (uint32_t seed = 0; seed < 300; ++seed) {
-    SCOPED_TRACE(absl::StrCat("seed ", seed));
+  const uint32_t first = FromEnvironment("IMGFLEET_TEST_FIRST_SEED", 0);
+  const uint32_t seeds = FromEnvironment("IMGFLEET_TEST_SEEDS", 300);
+  for (uint32_t seed = first; seed < first + seeds; ++seed) {
+    SCOPED_TRACE(absl::StrCat("replay with IMGFLEET_TEST_SEEDS=1 IMGFLEET_TEST_FIRST_SEED=", seed));
     Wire(seed).Run();
     if (::testing::Test::HasFailure()) return;
   }

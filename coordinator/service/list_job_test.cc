@@ -1,0 +1,99 @@
+// A list whose store fails meanwhile: it waits, and goes on or ends with the coordinator.
+#include "coordinator/service/list_job.h"
+
+#include <future>
+#include <thread>
+
+#include "common/clock.h"
+#include "coordinator/store/ledger_testing.h"
+#include "coordinator/store/memory_store.h"
+#include "gtest/gtest.h"
+
+namespace imgfleet::service {
+namespace {
+
+// Fails as a full disk does, as long as it is told to.
+class FullStore final : public store::Store {
+ public:
+  FullStore(std::unique_ptr<Store> store, std::atomic<bool>& full, std::promise<void>& refused)
+      : store_(std::move(store)), full_(full), refused_(refused) {}
+
+  absl::Status Transact(absl::FunctionRef<absl::Status(store::Transaction&)> body) override {
+    if (!full_) return store_->Transact(body);
+    if (!std::exchange(told_, true)) refused_.set_value();
+    return absl::ResourceExhaustedError("disk full");
+  }
+  bool Exclusive() const override { return store_->Exclusive(); }
+  absl::StatusOr<std::optional<core::Job>> GetJob(absl::string_view id) override {
+    return store_->GetJob(id);
+  }
+  absl::StatusOr<std::vector<core::Job>> ListJobs(absl::string_view before, size_t limit) override {
+    return store_->ListJobs(before, limit);
+  }
+  absl::StatusOr<std::vector<core::Job>> JobsBeingRead() override { return store_->JobsBeingRead(); }
+  absl::StatusOr<std::vector<core::StoredChunk>> ReadByCommit(absl::string_view id, uint64_t after,
+                                                              uint64_t max_bytes) override {
+    return store_->ReadByCommit(id, after, max_bytes);
+  }
+  absl::StatusOr<core::Census> TakeCensus() override { return store_->TakeCensus(); }
+  absl::StatusOr<std::optional<core::ShardResults>> ReadShardAt(absl::string_view id,
+                                                                uint64_t index) override {
+    return store_->ReadShardAt(id, index);
+  }
+
+ private:
+  const std::unique_ptr<Store> store_;
+  std::atomic<bool>& full_;
+  std::promise<void>& refused_;
+  bool told_ = false;
+};
+
+class ListJobTest : public ::testing::Test {
+ protected:
+  // Reads a list of two rows into a store that is full, in the background.
+  std::future<absl::Status> ReadIntoFullStore() {
+    EXPECT_TRUE(store::Create(ledger_, "job").ok());
+    full_ = true;
+    return std::async(std::launch::async, [this] {
+      ListJob list(ledger_, stopping_, {"list.tsv", {}, "", ""});
+      absl::Status status = list.Attach("job", 0);
+      if (status.ok()) status = list.Feed("url\nhttp://h/1\nhttp://h/2\n");
+      return status.ok() ? list.Finish() : status;
+    });
+  }
+
+  std::atomic<bool> full_{false};
+  std::promise<void> refused_;
+  store::Ledger ledger_{std::make_unique<FullStore>(store::NewMemoryStore(Clock::System()), full_, refused_),
+                        Clock::System(), store::Ledger::Options()};
+  Stopping stopping_;
+};
+
+TEST_F(ListJobTest, WaitsForAStoreThatFailsAndGoesOn) {
+  std::future<absl::Status> read = ReadIntoFullStore();
+  refused_.get_future().wait();
+  full_ = false;
+  EXPECT_TRUE(read.get().ok());
+  EXPECT_EQ(ledger_.GetJob("job")->items, 2u);
+}
+
+TEST_F(ListJobTest, EndsWithTheCoordinatorThoughTheStoreFails) {
+  std::future<absl::Status> read = ReadIntoFullStore();
+  refused_.get_future().wait();
+  stopping_.Stop();
+  EXPECT_TRUE(absl::IsCancelled(read.get()));
+  EXPECT_EQ(ledger_.GetJob("job")->items, 0u);
+}
+
+TEST(Stopping, EndsARest) {
+  Stopping stopping;
+  EXPECT_FALSE(stopping.Rest(absl::ZeroDuration()));
+  std::future<bool> resting =
+      std::async(std::launch::async, [&] { return stopping.Rest(absl::InfiniteDuration()); });
+  stopping.Stop();
+  EXPECT_TRUE(resting.get());
+  EXPECT_TRUE(stopping.Rest(absl::InfiniteDuration()));
+}
+
+}  // namespace
+}  // namespace imgfleet::service
