@@ -1,0 +1,94 @@
+#include "gateway/gateway.h"
+
+#include <atomic>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "boost/asio/thread_pool.hpp"
+#include "common/blob.h"
+#include "common/list_root.h"
+#include "common/status.h"
+#include "gateway/handlers.h"
+#include "gateway/server.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+
+namespace imgfleet::gateway {
+namespace {
+
+// Reading from a disk or a network folder can block; two lists at once are enough to fill the coordinator.
+constexpr int kListReaders = 2;
+
+}  // namespace
+
+class Gateway::Parts {
+ public:
+  Parts(const Options& options, std::shared_ptr<grpc::Channel> channel, const Clock& clock)
+      : channel_(std::move(channel)),
+        jobs_(v1::Jobs::NewStub(channel_)),
+        readers_(kListReaders),
+        backend_{.jobs = *jobs_, .lists = {options.list_roots, readers_}, .clock = clock} {
+    AddImagesInfoRoutes(backend_, router_);
+    AddJobRoutes(backend_, router_);
+    AddPageRoutes(router_);
+  }
+
+  absl::Status Serve(const Options& options, metrics::Registry& metrics, const Clock& clock) {
+    Server::Options server;
+    server.listen = options.listen;
+    server.threads = options.threads;
+    server.limits.max_body_bytes = options.max_body_bytes;
+    ASSIGN_OR_RETURN(server_, Server::Start(server, router_, metrics, clock));
+    return absl::OkStatus();
+  }
+
+  absl::Status Ready() {
+    if (stopping_) return absl::UnavailableError("shutting down");
+    // Asking also makes an idle channel connect.
+    if (channel_->GetState(/*try_to_connect=*/true) == GRPC_CHANNEL_READY) return absl::OkStatus();
+    return absl::UnavailableError("the coordinator cannot be reached");
+  }
+
+  void Shutdown(absl::Duration grace) {
+    stopping_ = true;
+    if (server_ != nullptr) server_->Stop(grace);
+  }
+
+  const Server& server() const { return *server_; }
+
+ private:
+  const std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<v1::Jobs::Stub> jobs_;
+  boost::asio::thread_pool readers_;
+  const Backend backend_;
+  Router router_;
+  std::atomic<bool> stopping_ = false;
+  std::unique_ptr<Server> server_;  // Last: its connections use all of the above.
+};
+
+Gateway::Gateway(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Gateway::~Gateway() = default;
+
+absl::StatusOr<std::unique_ptr<Gateway>> Gateway::Start(const Options& options,
+                                                        std::shared_ptr<grpc::Channel> channel,
+                                                        metrics::Registry& metrics, const Clock& clock) {
+  if (!options.list_roots.empty()) RETURN_IF_ERROR(CheckListRoots(options.list_roots));
+  auto parts = std::make_unique<Parts>(options, std::move(channel), clock);
+  RETURN_IF_ERROR(parts->Serve(options, metrics, clock));
+  return std::unique_ptr<Gateway>(new Gateway(std::move(parts)));
+}
+
+const config::HostPort& Gateway::address() const { return parts_->server().address(); }
+absl::Status Gateway::Ready() { return parts_->Ready(); }
+void Gateway::Shutdown(absl::Duration grace) { parts_->Shutdown(grace); }
+
+std::shared_ptr<grpc::Channel> ConnectToCoordinator(const config::HostPort& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(static_cast<int>(kMaxBlobRawBytes) + (1 << 20));
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  return grpc::CreateCustomChannel(address.ToString(), grpc::InsecureChannelCredentials(), arguments);
+}
+
+}  // namespace imgfleet::gateway

@@ -1,0 +1,43 @@
+// What the gateway answers, as routes. Handlers know requests, responses and the Jobs service, no sockets.
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/clock.h"
+#include "gateway/list_source.h"
+#include "gateway/router.h"
+#include "proto/imgfleet/v1/jobs.grpc.pb.h"
+
+namespace imgfleet::gateway {
+
+// What handlers work with; outlives them. Thread-safe.
+struct Backend {
+  v1::Jobs::Stub& jobs;
+  ListFolders lists;
+  const Clock& clock = Clock::System();
+  // For one unary call to the coordinator.
+  absl::Duration call_timeout = absl::Seconds(15);
+  // How long a streamed answer waits for a coordinator that has gone away.
+  absl::Duration patience = absl::Seconds(60);
+};
+
+// POST /api/v1/images_info and images_info_async, GET /ping (API v1).
+void AddImagesInfoRoutes(const Backend& backend, Router& router);
+
+// /api/v1/jobs and what lies below it.
+void AddJobRoutes(const Backend& backend, Router& router);
+
+// The page: every path that is no API path, with its script and style.
+void AddPageRoutes(Router& router);
+
+// Uploads what a request submits and waits until all of it is durable. Cancelled where the client leaves.
+Task<absl::StatusOr<v1::Job>> Submit(const Backend& backend, Submission& submission, ClientGone& client);
+
+// The media type of a request's body is JSON, or not told.
+bool IsJson(absl::string_view content_type);
+
+// A browser sent it for another site's page: with no keys to hold, such a request is all that page needs to
+// use a gateway on its reader's machine.
+bool IsCrossSite(const Request& request);
+
+}  // namespace imgfleet::gateway

@@ -1,0 +1,177 @@
+// API v1. The three error texts, the shapes and the codes are a contract that clients match on.
+#include <memory>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "common/log.h"
+#include "common/outcome/json.h"
+#include "common/status.h"
+#include "gateway/handlers.h"
+#include "gateway/outcome_stream.h"
+#include "gateway/replies.h"
+#include "gateway/upload.h"
+
+namespace imgfleet::gateway {
+namespace {
+
+constexpr char kNoData[] = "Data is not provided";
+constexpr char kBadFile[] = "Invalid input file url";
+
+Reply V1Refusal(const absl::Status& status) {
+  if (absl::IsNotFound(status)) return V1Error(kNoData, status.message());
+  if (absl::IsInvalidArgument(status)) return V1Error(kBadFile, status.message());
+  return Problem(status);
+}
+
+// One images_info request: a job, its list going up and its outcomes coming down at the same time.
+class ImagesInfo {
+ public:
+  ImagesInfo(const Backend& backend, const Request& request, Response& response)
+      : backend_(backend), response_(response), ndjson_(Accepts(request.accept, kNdjson)) {}
+
+  Task<absl::Status> Run(Submission& submission) {
+    auto source = co_await OpenList(backend_.lists, submission);
+    if (!source.ok()) co_return co_await response_.Send(V1Refusal(source.status()));
+    const auto upload = co_await Upload::Start(backend_.jobs, submission, *std::move(source));
+    response_.client_gone().Set([upload] { upload->Cancel(); });
+    const absl::Cleanup forget = [this] { response_.client_gone().Set(nullptr); };
+    const absl::StatusOr<v1::Job> job = co_await upload->Created();
+    if (!job.ok()) co_return co_await Fail(job.status());
+
+    const absl::Status status = co_await Stream(*upload, job->id());
+    if (status.ok()) co_return co_await Close();
+    // Nobody is left to read what the job goes on finding out.
+    upload->Cancel();
+    v1::CancelJobRequest cancel;
+    cancel.set_id(job->id());
+    const auto cancelled =
+        co_await Call(backend_.jobs.async(), &Async::CancelJob, cancel, backend_.call_timeout);
+    if (!cancelled.ok()) {
+      log::Warning("job %s could not be cancelled: %s", job->id(), cancelled.status().ToString());
+    }
+    co_return co_await Fail(status);
+  }
+
+ private:
+  using Async = v1::Jobs::StubInterface::async_interface;
+
+  // OK: every item of the job was written.
+  Task<absl::Status> Stream(Upload& upload, const std::string& job_id) {
+    OutcomeStream outcomes(backend_.jobs, job_id, backend_.patience);
+    response_.client_gone().Set([&upload, &outcomes] {
+      upload.Cancel();
+      outcomes.Cancel();
+    });
+    const absl::Cleanup forget = [this] { response_.client_gone().Set(nullptr); };
+    absl::Status status =
+        co_await outcomes.ReadAll([this](const v1::OutcomeChunk& chunk) { return WriteChunk(chunk); });
+    if (!status.ok()) co_return status;
+    const absl::StatusOr<v1::Job> uploaded = co_await upload.Finished();
+    if (!uploaded.ok()) co_return uploaded.status();
+    v1::GetJobRequest request;
+    request.set_id(job_id);
+    const auto job = co_await Call(backend_.jobs.async(), &Async::GetJob, request, backend_.call_timeout);
+    if (!job.ok()) co_return job.status();
+    if (job->state() != v1::Job::COMPLETED) {
+      co_return absl::InvalidArgumentError(
+          absl::StrCat("the job ended ", v1::Job::State_Name(job->state()).c_str(), ": ", job->failure()));
+    }
+    if (written_ != job->items()) {
+      co_return absl::InternalError(
+          absl::StrCat("the job has ", job->items(), " items, its outcomes are ", written_));
+    }
+    co_return absl::OkStatus();
+  }
+
+  Task<absl::Status> WriteChunk(const v1::OutcomeChunk& chunk) {
+    buffer_.clear();
+    if (!begun_) {
+      if (absl::Status status = co_await Begin(); !status.ok()) co_return status;
+      if (!ndjson_) buffer_ = "{";
+    }
+    for (const v1::Outcome& outcome : chunk.outcomes()) {
+      if (ndjson_) {
+        outcome::AppendOutcomeJson(outcome, buffer_);
+        buffer_ += '\n';
+      } else {
+        if (written_ > 0) buffer_ += ",\n";
+        outcome::AppendV1Entry(outcome, buffer_);
+      }
+      ++written_;
+    }
+    co_return co_await response_.Write(buffer_);
+  }
+
+  Task<absl::Status> Begin() {
+    begun_ = true;
+    co_return co_await response_.Begin(Streamed(ndjson_ ? kNdjson : kJson));
+  }
+
+  Task<absl::Status> Close() {
+    if (!begun_) {
+      if (absl::Status status = co_await Begin(); !status.ok()) co_return status;
+      if (!ndjson_) {
+        if (absl::Status status = co_await response_.Write("{"); !status.ok()) co_return status;
+      }
+    }
+    if (!ndjson_) {
+      if (absl::Status status = co_await response_.Write("}\n"); !status.ok()) co_return status;
+    }
+    co_return co_await response_.End();
+  }
+
+  // Before the answer has begun it can still say what went wrong; after that only breaking off tells.
+  Task<absl::Status> Fail(const absl::Status& status) {
+    if (begun_ || response_.client_gone().gone()) co_return status;
+    co_return co_await response_.Send(
+        V1Refusal(absl::IsNotFound(status) ? absl::InternalError(status.message()) : status));
+  }
+
+  const Backend& backend_;
+  Response& response_;
+  const bool ndjson_;
+  bool begun_ = false;
+  uint64_t written_ = 0;
+  std::string buffer_;
+};
+
+Task<absl::Status> ServeImagesInfo(const Backend& backend, const Request& request, Response& response) {
+  if (IsCrossSite(request))
+    co_return co_await response.Send(Problem(403, "PERMISSION_DENIED", "not from another site"));
+  absl::StatusOr<Submission> submission = ParseSubmission(request.body, Strangers::kPass);
+  if (!submission.ok()) co_return co_await response.Send(V1Refusal(submission.status()));
+  ImagesInfo exchange(backend, request, response);
+  co_return co_await exchange.Run(*submission);
+}
+
+Task<absl::Status> ServeAsync(const Backend& backend, const Request& request, Response& response) {
+  if (IsCrossSite(request))
+    co_return co_await response.Send(Problem(403, "PERMISSION_DENIED", "not from another site"));
+  absl::StatusOr<Submission> submission = ParseSubmission(request.body, Strangers::kPass);
+  if (!submission.ok()) co_return co_await response.Send(V1Refusal(submission.status()));
+  const absl::StatusOr<v1::Job> job = co_await Submit(backend, *submission, response.client_gone());
+  if (!job.ok()) co_return co_await response.Send(V1Refusal(job.status()));
+  std::string body = "{\"ok\": \"Processing Images\", \"job\": ";
+  outcome::AppendJobJson(*job, backend.clock.Wall(), body);
+  body += "}\n";
+  Reply reply = Json(200, std::move(body));
+  reply.head.headers.emplace_back("Location", absl::StrCat("/api/v1/jobs/", job->id()));
+  co_return co_await response.Send(std::move(reply));
+}
+
+}  // namespace
+
+void AddImagesInfoRoutes(const Backend& backend, Router& router) {
+  router.Add("POST", "/api/v1/images_info", [&backend](const Request& request, Response& response) {
+    return ServeImagesInfo(backend, request, response);
+  });
+  router.Add("POST", "/api/v1/images_info_async", [&backend](const Request& request, Response& response) {
+    return ServeAsync(backend, request, response);
+  });
+  router.Add("GET", "/ping", [](const Request&, Response& response) {
+    return response.Send(Json(200, "{\"ping\": \"pong\"}\n"));
+  });
+}
+
+}  // namespace imgfleet::gateway

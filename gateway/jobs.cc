@@ -1,0 +1,155 @@
+// The API of our own: jobs, their state and their results.
+#include <algorithm>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/ids.h"
+#include "common/outcome/json.h"
+#include "gateway/grpc_call.h"
+#include "gateway/handlers.h"
+#include "gateway/replies.h"
+#include "gateway/results.h"
+#include "gateway/upload.h"
+
+namespace imgfleet::gateway {
+
+bool IsJson(absl::string_view content_type) {
+  const std::string type(absl::StripAsciiWhitespace(content_type.substr(0, content_type.find(';'))));
+  return type.empty() || absl::EqualsIgnoreCase(type, "application/json") ||
+         (absl::StartsWithIgnoreCase(type, "application/") && absl::EndsWithIgnoreCase(type, "+json"));
+}
+
+bool IsCrossSite(const Request& request) { return request.fetch_site == "cross-site"; }
+
+Task<absl::StatusOr<v1::Job>> Submit(const Backend& backend, Submission& submission, ClientGone& client) {
+  auto source = co_await OpenList(backend.lists, submission);
+  if (!source.ok()) co_return source.status();
+  const auto upload = co_await Upload::Start(backend.jobs, submission, *std::move(source));
+  client.Set([upload] { upload->Cancel(); });
+  const absl::Cleanup forget = [&client] { client.Set(nullptr); };
+  absl::StatusOr<v1::Job> job = co_await upload->Created();
+  if (job.ok()) job = co_await upload->Finished();
+  co_return job;
+}
+
+namespace {
+
+using Async = v1::Jobs::StubInterface::async_interface;
+
+constexpr uint32_t kMaxPageSize = 1000;
+
+std::string JobJson(const Backend& backend, const v1::Job& job) {
+  std::string body;
+  outcome::AppendJobJson(job, backend.clock.Wall(), body);
+  body += '\n';
+  return body;
+}
+
+Task<absl::Status> CreateJob(const Backend& backend, const Request& request, Response& response) {
+  if (IsCrossSite(request))
+    co_return co_await response.Send(Problem(403, "PERMISSION_DENIED", "not from another site"));
+  if (!IsJson(request.content_type)) {
+    co_return co_await response.Send(Problem(415, "INVALID_ARGUMENT", "send Content-Type: application/json"));
+  }
+  absl::StatusOr<Submission> submission = ParseSubmission(request.body, Strangers::kRefuse);
+  if (absl::IsNotFound(submission.status())) {
+    co_return co_await response.Send(
+        Problem(400, "INVALID_ARGUMENT", std::string(submission.status().message())));
+  }
+  if (!submission.ok()) co_return co_await response.Send(Problem(submission.status()));
+  const absl::StatusOr<v1::Job> job = co_await Submit(backend, *submission, response.client_gone());
+  if (!job.ok()) co_return co_await response.Send(Problem(job.status()));
+  Reply reply = Json(202, JobJson(backend, *job));
+  reply.head.headers.emplace_back("Location", absl::StrCat("/api/v1/jobs/", job->id()));
+  reply.head.headers.emplace_back("Retry-After", "1");
+  co_return co_await response.Send(std::move(reply));
+}
+
+Task<absl::Status> ListJobs(const Backend& backend, const Request& request, Response& response) {
+  v1::ListJobsRequest list;
+  list.set_page_token(std::string(request.Parameter("page_token")));
+  if (const absl::string_view size = request.Parameter("page_size"); !size.empty()) {
+    uint32_t number = 0;
+    if (!absl::SimpleAtoi(size, &number) || number == 0 || number > kMaxPageSize) {
+      co_return co_await response.Send(
+          Problem(400, "INVALID_ARGUMENT", absl::StrCat("page_size is to be from 1 to ", kMaxPageSize)));
+    }
+    list.set_page_size(number);
+  }
+  const auto page = co_await Call(backend.jobs.async(), &Async::ListJobs, list, backend.call_timeout);
+  if (!page.ok()) co_return co_await response.Send(Problem(page.status()));
+  std::string body = "{\"jobs\":[";
+  for (const v1::Job& job : page->jobs()) {
+    if (body.back() != '[') body += ",\n";
+    outcome::AppendJobJson(job, backend.clock.Wall(), body);
+  }
+  body += "],\"next_page_token\":";
+  if (page->next_page_token().empty()) {
+    body += "null";
+  } else {
+    outcome::AppendJsonString(page->next_page_token(), body);
+  }
+  body += "}\n";
+  co_return co_await response.Send(Json(200, std::move(body)));
+}
+
+Task<absl::StatusOr<v1::Job>> Find(const Backend& backend, const std::string& id) {
+  if (!IsUuid(id)) co_return absl::NotFoundError(absl::StrCat("there is no job ", id));
+  v1::GetJobRequest get;
+  get.set_id(absl::AsciiStrToLower(id));
+  co_return co_await Call(backend.jobs.async(), &Async::GetJob, get, backend.call_timeout);
+}
+
+Task<absl::Status> GetJob(const Backend& backend, const Request& request, Response& response) {
+  const absl::StatusOr<v1::Job> job = co_await Find(backend, request.id);
+  if (!job.ok()) co_return co_await response.Send(Problem(job.status()));
+  Reply reply = Json(200, JobJson(backend, *job));
+  reply.head.headers.emplace_back("Cache-Control", "no-store");
+  if (!job->has_end_time()) reply.head.headers.emplace_back("Retry-After", "1");
+  co_return co_await response.Send(std::move(reply));
+}
+
+Task<absl::Status> CancelJob(const Backend& backend, const Request& request, Response& response) {
+  if (IsCrossSite(request))
+    co_return co_await response.Send(Problem(403, "PERMISSION_DENIED", "not from another site"));
+  if (!IsUuid(request.id)) {
+    co_return co_await response.Send(Problem(404, "NOT_FOUND", absl::StrCat("there is no job ", request.id)));
+  }
+  v1::CancelJobRequest cancel;
+  cancel.set_id(absl::AsciiStrToLower(request.id));
+  const auto job = co_await Call(backend.jobs.async(), &Async::CancelJob, cancel, backend.call_timeout);
+  if (!job.ok()) co_return co_await response.Send(Problem(job.status()));
+  co_return co_await response.Send(Json(200, JobJson(backend, *job)));
+}
+
+Task<absl::Status> GetResults(const Backend& backend, const Request& request, Response& response) {
+  const absl::StatusOr<ResultsRequest> wanted = ParseResultsRequest(request);
+  if (!wanted.ok())
+    co_return co_await response.Send(
+        Problem(400, "INVALID_ARGUMENT", std::string(wanted.status().message())));
+  const absl::StatusOr<v1::Job> job = co_await Find(backend, request.id);
+  if (!job.ok()) co_return co_await response.Send(Problem(job.status()));
+  co_return co_await StreamResults(backend.jobs, job->id(), *wanted, request.head, response);
+}
+
+}  // namespace
+
+void AddJobRoutes(const Backend& backend, Router& router) {
+  const auto add = [&](absl::string_view method, absl::string_view pattern, auto serve) {
+    router.Add(method, pattern, [&backend, serve](const Request& request, Response& response) {
+      return serve(backend, request, response);
+    });
+  };
+  add("POST", "/api/v1/jobs", CreateJob);
+  add("GET", "/api/v1/jobs", ListJobs);
+  add("GET", "/api/v1/jobs/{id}", GetJob);
+  add("GET", "/api/v1/jobs/{id}/results", GetResults);
+  add("POST", "/api/v1/jobs/{id}:cancel", CancelJob);
+}
+
+}  // namespace imgfleet::gateway

@@ -1,0 +1,34 @@
+// The bytes of a list, piece by piece: what is uploaded to the coordinator.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "boost/asio/thread_pool.hpp"
+#include "gateway/submission.h"
+#include "gateway/task.h"
+
+namespace imgfleet::gateway {
+
+class ListSource {
+ public:
+  virtual ~ListSource() = default;
+  // The next bytes, at most 256 KiB; "" at the end.
+  virtual Task<absl::StatusOr<std::string>> Next() = 0;
+};
+
+// Where list files may lie, and who reads them: disks can block for long, so it is never the thread that
+// serves connections.
+struct ListFolders {
+  std::vector<std::string> roots;
+  boost::asio::thread_pool& readers;
+};
+
+// INVALID_ARGUMENT where the file is missing, forbidden or of a kind that cannot be read; the message is fit
+// for the client.
+Task<absl::StatusOr<std::unique_ptr<ListSource>>> OpenList(const ListFolders& folders,
+                                                           Submission& submission);
+
+}  // namespace imgfleet::gateway

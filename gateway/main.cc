@@ -1,0 +1,93 @@
+// imgfleet-gateway: options in, parts joined, signals waited for.
+#include <signal.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "common/admin/admin.h"
+#include "common/config/config.h"
+#include "common/log.h"
+#include "common/metrics/metrics.h"
+#include "common/version.h"
+#include "gateway/gateway.h"
+
+namespace imgfleet {
+namespace {
+
+struct Settings {
+  gateway::Options gateway;
+  config::HostPort coordinator{"127.0.0.1", 7070};
+  bool allow_anonymous = false;
+  absl::Duration drain_timeout = absl::Seconds(25);
+  config::Daemon daemon{{"127.0.0.1", 9090}};
+
+  Settings() { gateway.threads = std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, 4); }
+
+  void Declare(config::Program& program) {
+    program.Address("listen", &gateway.listen, "Where HTTP is served.");
+    program.Address("coordinator", &coordinator, "Where the coordinator serves gRPC.");
+    program.Texts("list-root", "DIR", &gateway.list_roots,
+                  "A folder that \"filepath\" may name list files in.");
+    program.Switch(
+        "allow-anonymous", &allow_anonymous,
+        "Listen on other addresses than loopback though everybody who reaches them may use the gateway.");
+    program.Integer("threads", &gateway.threads, 1, 64, "Event loops that serve HTTP, each on a thread.");
+    program.Bytes("max-body", &gateway.max_body_bytes, 1 << 10, 256 << 20, "Largest body of a request.");
+    program.Duration("drain-timeout", &drain_timeout, absl::ZeroDuration(), absl::Hours(1),
+                     "How long requests in work may go on after SIGTERM.");
+    program.AddDaemon(&daemon);
+    program.Check([this] {
+      if (gateway.listen.IsLoopback() || allow_anonymous) return absl::OkStatus();
+      return absl::InvalidArgumentError(
+          "--listen: without keys the gateway serves loopback only; add --allow-anonymous if everybody who "
+          "reaches " +
+          gateway.listen.ToString() + " may use it");
+    });
+  }
+};
+
+int Fail(const absl::Status& status) {
+  log::Error("%s", std::string(status.message()));
+  return 3;
+}
+
+int Main(int argc, char** argv) {
+  Settings settings;
+  config::Program program("imgfleet-gateway", "Serves REST and the web page in front of a coordinator.");
+  settings.Declare(program);
+  if (const auto exit_code = program.Parse(argc, argv)) return *exit_code;
+  log::Init("gateway", settings.daemon.log_level);
+
+  // Before the first thread, so that all inherit it and only sigwait sees them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  metrics::Registry metrics("gateway");
+  auto started = gateway::Gateway::Start(
+      settings.gateway, gateway::ConnectToCoordinator(settings.coordinator), metrics, Clock::System());
+  if (!started.ok()) return Fail(started.status());
+  gateway::Gateway& serving = **started;
+  const auto admin =
+      AdminServer::Start(settings.daemon.admin_listen, metrics, [&serving] { return serving.Ready(); });
+  if (!admin.ok()) return Fail(admin.status());
+  log::Info("imgfleet %s listening address=%s coordinator=%s admin=%s", kVersion,
+            serving.address().ToString(), settings.coordinator.ToString(),
+            *admin == nullptr ? "off" : (*admin)->address().ToString());
+
+  int signal_number = 0;
+  sigwait(&signals, &signal_number);
+  log::Info("draining: up to %s for requests in work", absl::FormatDuration(settings.drain_timeout));
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // A second one ends it at once.
+  serving.Shutdown(settings.drain_timeout);
+  log::Info("stopped");
+  return 0;
+}
+
+}  // namespace
+}  // namespace imgfleet
+
+int main(int argc, char** argv) { return imgfleet::Main(argc, argv); }

@@ -1,0 +1,147 @@
+#include "gateway/submission.h"
+
+#include <cstdint>
+
+#include "absl/strings/str_cat.h"
+#include "boost/json.hpp"
+#include "common/outcome/json.h"
+#include "common/status.h"
+
+namespace imgfleet::gateway {
+namespace {
+
+namespace json = boost::json;
+
+constexpr int kMaxDepth = 8;
+constexpr int64_t kMaxTimeoutMs = 24 * 3600 * 1000;
+
+absl::string_view View(const json::string& text) { return {text.data(), text.size()}; }
+
+absl::Status Wrong(absl::string_view member, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("\"", member, "\" ", what));
+}
+
+absl::Status AppendUrls(const json::value& urls, std::string& lines) {
+  if (!urls.is_array()) return Wrong("urls", "is to be an array of strings");
+  for (const json::value& url : urls.get_array()) {
+    if (!url.is_string()) return Wrong("urls", "holds something that is no string");
+    outcome::AppendJsonString(View(url.get_string()), lines);
+    lines += '\n';
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AppendItem(const json::value& item, std::string& lines) {
+  const json::object* object = item.if_object();
+  if (object == nullptr) return Wrong("items", "holds something that is no object");
+  const json::value* url = object->if_contains("url");
+  if (url == nullptr || !url->is_string()) return Wrong("items", "holds an item without a \"url\"");
+  lines += '{';
+  if (const json::value* id = object->if_contains("id"); id != nullptr && !id->is_null()) {
+    std::string text;
+    if (id->is_string()) {
+      text = std::string(View(id->get_string()));
+    } else if (id->is_int64() || id->is_uint64()) {
+      text = id->is_int64() ? absl::StrCat(id->get_int64()) : absl::StrCat(id->get_uint64());
+    } else {
+      return Wrong("items", "holds an \"id\" that is neither string nor whole number");
+    }
+    lines += "\"id\":";
+    outcome::AppendJsonString(text, lines);
+    lines += ',';
+  }
+  lines += "\"url\":";
+  outcome::AppendJsonString(View(url->get_string()), lines);
+  lines += "}\n";
+  return absl::OkStatus();
+}
+
+absl::Status AppendItems(const json::value& items, std::string& lines) {
+  if (!items.is_array()) return Wrong("items", "is to be an array of objects");
+  for (const json::value& item : items.get_array()) RETURN_IF_ERROR(AppendItem(item, lines));
+  return absl::OkStatus();
+}
+
+absl::Status ReadLimits(const json::value& value, v1::FetchLimits& limits) {
+  const json::object* object = value.if_object();
+  if (object == nullptr) return Wrong("limits", "is to be an object");
+  for (const auto& [key, given] : *object) {
+    const std::string member = absl::StrCat("limits.", absl::string_view(key.data(), key.size()));
+    if (!given.is_int64() || given.get_int64() <= 0) return Wrong(member, "is to be a positive whole number");
+    const int64_t number = given.get_int64();
+    if (key == "attempt_timeout_ms" && number <= kMaxTimeoutMs) {
+      limits.mutable_attempt_timeout()->set_seconds(number / 1000);
+      limits.mutable_attempt_timeout()->set_nanos(static_cast<int32_t>(number % 1000 * 1'000'000));
+    } else if (key == "max_attempts" && number <= UINT32_MAX) {
+      limits.set_max_attempts(static_cast<uint32_t>(number));
+    } else if (key == "max_body_bytes") {
+      limits.set_max_body_bytes(static_cast<uint64_t>(number));
+    } else if (key == "attempt_timeout_ms" || key == "max_attempts") {
+      return Wrong(member, "is too large");
+    } else {
+      return Wrong(member, "is none of attempt_timeout_ms, max_attempts, max_body_bytes");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A member that is not the list. Sets `known` to whether there is one of that name.
+absl::Status ReadOption(absl::string_view key, const json::value& value, v1::JobSpec& spec, bool& known) {
+  known = true;
+  if (key == "kind") {
+    if (value.is_string() && value.get_string() == "measure") return absl::OkStatus();
+    return Wrong("kind", "is to be \"measure\"");
+  }
+  if (key == "name") {
+    if (!value.is_string()) return Wrong("name", "is to be a string");
+    spec.set_display_name(std::string(View(value.get_string())));
+    return absl::OkStatus();
+  }
+  if (key == "limits") return ReadLimits(value, *spec.mutable_limits());
+  known = false;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Submission> ParseSubmission(absl::string_view body, Strangers strangers) {
+  json::monotonic_resource memory;
+  json::parse_options options;
+  options.max_depth = kMaxDepth;
+  json::error_code error;
+  const json::value parsed = json::parse({body.data(), body.size()}, error, &memory, options);
+  if (error) return absl::NotFoundError(absl::StrCat("the body is no JSON: ", error.message()));
+  const json::object* object = parsed.if_object();
+  if (object == nullptr) return absl::NotFoundError("the body is no JSON object");
+
+  Submission submission;
+  submission.spec.mutable_measure();
+  int lists = 0;
+  for (const auto& [key, value] : *object) {
+    const absl::string_view name(key.data(), key.size());
+    if (name == "filepath") {
+      ++lists;
+      if (!value.is_string() || value.get_string().empty()) return Wrong("filepath", "is to be a path");
+      submission.filepath = std::string(View(value.get_string()));
+    } else if (name == "urls") {
+      ++lists;
+      RETURN_IF_ERROR(AppendUrls(value, submission.json_lines));
+    } else if (name == "items") {
+      ++lists;
+      RETURN_IF_ERROR(AppendItems(value, submission.json_lines));
+    } else if (strangers == Strangers::kRefuse) {
+      bool known = false;
+      RETURN_IF_ERROR(ReadOption(name, value, submission.spec, known));
+      if (!known) return Wrong(name, "is not known here");
+    }
+  }
+  if (lists == 0) return absl::NotFoundError("the body names no list: \"filepath\", \"urls\" or \"items\"");
+  if (lists > 1)
+    return absl::InvalidArgumentError("only one of \"filepath\", \"urls\" and \"items\" can be given");
+  if (submission.filepath.empty() && submission.json_lines.empty()) {
+    return absl::InvalidArgumentError("the list is empty");
+  }
+  return submission;
+}
+
+}  // namespace imgfleet::gateway

@@ -1,0 +1,37 @@
+// What a client submits: the JSON body of images_info, images_info_async and POST /api/v1/jobs.
+//
+//   {"filepath": "lists/images.tsv"}          a file below a list folder
+//   {"urls": ["https://...", ...]}            ids are the indices
+//   {"items": [{"id": "a", "url": "..."}]}    `id` may be a string, a whole number, or missing
+//
+// exactly one of them, and beside it for POST /api/v1/jobs:
+//
+//   "kind": "measure", "name": "for people",
+//   "limits": {"attempt_timeout_ms": 30000, "max_attempts": 3, "max_body_bytes": 67108864}
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "proto/imgfleet/v1/jobs.pb.h"
+
+namespace imgfleet::gateway {
+
+struct Submission {
+  v1::JobSpec spec;
+  // Where the list is a file: its path as the client wrote it. Else empty.
+  std::string filepath;
+  // Where the list came inline: the same as JSON lines, which is how it goes to the coordinator.
+  std::string json_lines;
+};
+
+// Whether members that are not listed above are refused (jobs) or passed over (API v1, whose clients send
+// more).
+enum class Strangers { kRefuse, kPass };
+
+// NOT_FOUND where the body is no JSON object or names no list; INVALID_ARGUMENT where it does but is wrong.
+// The message names the member. Limits are left to the coordinator to judge.
+absl::StatusOr<Submission> ParseSubmission(absl::string_view body, Strangers strangers);
+
+}  // namespace imgfleet::gateway
