@@ -200,7 +200,11 @@ Task<absl::Status> HttpResponse::End() {
 
 Task<void> HttpConnection::Run() {
   const auto self = shared_from_this();
-  while (co_await ServeOne()) first_ = false;
+  for (;;) {
+    const bool more = co_await ServeOne();
+    if (!more) break;
+    first_ = false;
+  }
   beast::error_code ignored;
   look_.cancel();
   stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
@@ -213,7 +217,8 @@ Task<bool> HttpConnection::ServeOne() {
   Parser parser;
   parser.header_limit(context_.limits.max_header_bytes);
   parser.body_limit(context_.limits.max_body_bytes);
-  if (!co_await ReadRequest(parser)) co_return false;
+  const bool whole = co_await ReadRequest(parser);
+  if (!whole) co_return false;
 
   const auto& message = parser.get();
   Request request;

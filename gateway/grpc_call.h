@@ -5,7 +5,11 @@
 //   ReadStream<v1::Outcomes> stream;
 //   stub->async()->ReadEvents(stream.context(), &request, stream.reactor());
 //   stream.Start();
-//   while (co_await stream.Read()) Use(stream.message());
+//   for (;;) {
+//     const bool more = co_await stream.Read();
+//     if (!more) break;
+//     Use(stream.message());
+//   }
 //   absl::Status how = co_await stream.Finish();
 //
 // A stream reads the next message when asked to and not before, so gRPC's flow control reaches from whoever

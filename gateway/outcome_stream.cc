@@ -53,7 +53,9 @@ Task<absl::Status> OutcomeStream::ReadOnce(const Sink& sink) {
   const absl::Cleanup forget = [this] { current_ = nullptr; };
   stub_.async()->ReadEvents(stream.context(), &request, stream.reactor());
   stream.Start();
-  while (co_await stream.Read()) {
+  for (;;) {
+    const bool more = co_await stream.Read();
+    if (!more) break;
     const absl::StatusOr<v1::OutcomeChunk> chunk = outcome::UnpackOutcomes(stream.message().packed());
     if (!chunk.ok()) co_return chunk.status();
     if (absl::Status status = co_await sink(*chunk); !status.ok()) co_return status;

@@ -102,7 +102,9 @@ Task<absl::Status> StreamResults(v1::Jobs::Stub& jobs, std::string job_id, Resul
 
   outcome::ResultReader reader(wanted.from_index);
   Renderer out(wanted.format);
-  while (co_await stream.Read()) {
+  for (;;) {
+    const bool more = co_await stream.Read();
+    if (!more) break;
     status = reader.Take(stream.message(), [&out](const v1::Outcome& outcome) { out.Add(outcome); });
     if (!status.ok()) co_return status;
     // A follower wants what there is; anybody else is served in larger pieces.

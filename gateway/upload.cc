@@ -52,18 +52,22 @@ Task<absl::Status> Upload::WriteList() {
     }
     if (piece->empty()) {
       // A list without a byte in it still has to be announced.
-      if (stream_.request().has_list() && !co_await stream_.Write()) co_return absl::OkStatus();
-      co_await stream_.WritesDone();
+      bool open = true;
+      if (stream_.request().has_list()) open = co_await stream_.Write();
+      if (open) co_await stream_.WritesDone();
       co_return absl::OkStatus();
     }
     stream_.request().set_data(*std::move(piece));
-    if (!co_await stream_.Write()) co_return absl::OkStatus();
+    const bool open = co_await stream_.Write();
+    if (!open) co_return absl::OkStatus();
     stream_.request().Clear();
   }
 }
 
 Task<void> Upload::ReadJobs(std::shared_ptr<Upload> self) {
-  while (co_await self->stream_.Read()) {
+  for (;;) {
+    const bool more = co_await self->stream_.Read();
+    if (!more) break;
     self->last_ = self->stream_.message();
     if (!std::exchange(self->has_job_, true)) self->created_.Set(self->last_);
   }
