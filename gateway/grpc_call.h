@@ -27,6 +27,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/grpc_release.h"
 #include "common/status.h"
 #include "gateway/baton.h"
 #include "gateway/task.h"
@@ -50,8 +51,10 @@ Task<absl::StatusOr<Response>> Call(std::type_identity_t<Async>* async,
   auto state = std::make_shared<State>();
   state->request = std::move(request);
   state->context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(timeout));
-  (async->*method)(&state->context, &state->request, &state->response,
-                   [state](grpc::Status status) { state->done.Set(std::move(status)); });
+  (async->*method)(&state->context, &state->request, &state->response, [state](grpc::Status status) mutable {
+    state->done.Set(std::move(status));
+    ReleaseElsewhere(std::move(state));
+  });
   const grpc::Status status = co_await state->done.Wait();
   if (!status.ok()) co_return FromGrpc(status);
   co_return std::move(state->response);
@@ -71,8 +74,9 @@ class StreamState : public Reactor, public std::enable_shared_from_this<StreamSt
   }
   void OnReadDone(bool ok) override { read.Set(ok); }
   void OnDone(const grpc::Status& status) override {
-    const auto self = std::move(self_);
+    auto self = std::move(self_);
     done.Set(status);
+    ReleaseElsewhere(std::move(self));
   }
 
   grpc::ClientContext context;

@@ -33,7 +33,8 @@ class ImagesInfo {
   Task<absl::Status> Run(Submission& submission) {
     auto source = co_await OpenList(backend_.lists, submission);
     if (!source.ok()) co_return co_await response_.Send(V1Refusal(source.status()));
-    const auto upload = co_await Upload::Start(backend_.jobs, submission, *std::move(source));
+    std::unique_ptr<ListSource> list = *std::move(source);
+    const auto upload = co_await Upload::Start(backend_.jobs, submission, std::move(list));
     response_.client_gone().Set([upload] { upload->Cancel(); });
     const absl::Cleanup forget = [this] { response_.client_gone().Set(nullptr); };
     const absl::StatusOr<v1::Job> job = co_await upload->Created();
@@ -64,8 +65,8 @@ class ImagesInfo {
       outcomes.Cancel();
     });
     const absl::Cleanup forget = [this] { response_.client_gone().Set(nullptr); };
-    absl::Status status =
-        co_await outcomes.ReadAll([this](const v1::OutcomeChunk& chunk) { return WriteChunk(chunk); });
+    OutcomeStream::Sink sink = [this](const v1::OutcomeChunk& chunk) { return WriteChunk(chunk); };
+    absl::Status status = co_await outcomes.ReadAll(std::move(sink));
     if (!status.ok()) co_return status;
     const absl::StatusOr<v1::Job> uploaded = co_await upload.Finished();
     if (!uploaded.ok()) co_return uploaded.status();
@@ -124,8 +125,11 @@ class ImagesInfo {
   // Before the answer has begun it can still say what went wrong; after that only breaking off tells.
   Task<absl::Status> Fail(const absl::Status& status) {
     if (begun_ || response_.client_gone().gone()) co_return status;
-    co_return co_await response_.Send(
-        V1Refusal(absl::IsNotFound(status) ? absl::InternalError(status.message()) : status));
+    // NOT_FOUND would read as a request without data; here it is the job that is gone.
+    absl::Status told = status;
+    if (absl::IsNotFound(told)) told = absl::InternalError(status.message());
+    Reply reply = V1Refusal(told);
+    co_return co_await response_.Send(std::move(reply));
   }
 
   const Backend& backend_;

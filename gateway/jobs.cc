@@ -29,7 +29,8 @@ bool IsCrossSite(const Request& request) { return request.fetch_site == "cross-s
 Task<absl::StatusOr<v1::Job>> Submit(const Backend& backend, Submission& submission, ClientGone& client) {
   auto source = co_await OpenList(backend.lists, submission);
   if (!source.ok()) co_return source.status();
-  const auto upload = co_await Upload::Start(backend.jobs, submission, *std::move(source));
+  std::unique_ptr<ListSource> list = *std::move(source);
+  const auto upload = co_await Upload::Start(backend.jobs, submission, std::move(list));
   client.Set([upload] { upload->Cancel(); });
   const absl::Cleanup forget = [&client] { client.Set(nullptr); };
   absl::StatusOr<v1::Job> job = co_await upload->Created();

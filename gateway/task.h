@@ -1,7 +1,8 @@
 // What a handler of the gateway is: a coroutine that runs on one thread and never blocks it.
 //
-// g++ 12 miscompiles a co_await in the condition of a loop (the frame's resume index is lost, and the next
-// resumption crashes): await into a variable first, then look at it.
+// g++ 12 miscompiles a conditional expression inside a statement that awaits: `co_await Send(c ? Make() : x)` destroys
+// the temporary of Make() also where x was chosen, and the heap is damaged. Choose first, then await;
+// //tests/checks:coroutines_check looks for it.
 #pragma once
 
 #include "boost/asio/awaitable.hpp"

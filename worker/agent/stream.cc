@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "common/grpc_release.h"
 #include "common/status.h"
 
 namespace imgfleet::agent {
@@ -68,7 +69,7 @@ void Stream::OnReadDone(bool ok) {
 
 void Stream::OnDone(const grpc::Status& status) {
   inbox_->Push(StreamEnd{number_, FromGrpc(status)});
-  self_.reset();
+  ReleaseElsewhere(std::move(self_));
 }
 
 }  // namespace imgfleet::agent
