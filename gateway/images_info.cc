@@ -106,7 +106,8 @@ class ImagesInfo {
 
   Task<absl::Status> Begin() {
     begun_ = true;
-    co_return co_await response_.Begin(Streamed(ndjson_ ? kNdjson : kJson));
+    Head head = Streamed(ndjson_ ? kNdjson : kJson);
+    co_return co_await response_.Begin(std::move(head));
   }
 
   Task<absl::Status> Close() {

@@ -9,6 +9,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import arrows  # noqa: E402
+import coroutines  # noqa: E402
 import format as format_check  # noqa: E402
 import length  # noqa: E402
 import paths as paths_check  # noqa: E402
@@ -37,6 +38,15 @@ class FormatTest(CheckTest):
         (self.top / ".clang-format").write_text("BasedOnStyle: Google\n")
         found = self.problems_of(format_check, {"a.cc": "int a;\nint  b ;\n", "b.h": "int c;\n"})
         self.assertEqual(found, ["a.cc:2: not formatted; run: make format"])
+
+
+class CoroutinesTest(CheckTest):
+    def test_a_choice_in_a_statement_that_awaits(self):
+        found = self.problems_of(coroutines, {
+            "bad.cc": "Task F() {\n  x;\n  co_await Send(a\n    ? Make() : b);\n}\n",
+            "good.cc": "Task F() {\n  auto y = a ? Make() : b;\n  co_await Send(y, \"?\");  // Why?\n}\n",
+            "plain.cc": "int z = a ? 1 : 2;\n"})
+        self.assertEqual([line.split(": ")[0] for line in found], ["bad.cc:3"])
 
 
 class LengthTest(CheckTest):
