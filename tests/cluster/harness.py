@@ -42,6 +42,11 @@ def binary(role):
     raise FileNotFoundError(f"{ROLES[role]} is not built: bazel build //...")
 
 
+def environment():
+    """This test's own, without what would configure imgfleet."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("IMGFLEET_")}
+
+
 def tool(name):
     """A program that tools/setup.sh put below $IMGFLEET_CACHE."""
     cache = os.environ.get("IMGFLEET_CACHE")
@@ -89,8 +94,7 @@ class Process:
 
     def start(self):
         with open(self.log, "ab") as out:
-            environment = {k: v for k, v in os.environ.items() if not k.startswith("IMGFLEET_")}
-            self.popen = subprocess.Popen(self.command, stdout=out, stderr=out, env=environment,
+            self.popen = subprocess.Popen(self.command, stdout=out, stderr=out, env=environment(),
                                           preexec_fn=end_with_parent)
 
     def kill(self):
@@ -251,8 +255,7 @@ class ClusterTest(unittest.TestCase):
 
 def run_cli(arguments, text=None, patience=60, **options):
     """The finished `imgfleet` command."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("IMGFLEET_")}
-    return subprocess.run([binary("imgfleet"), *arguments], input=text, timeout=patience, env=environment,
+    return subprocess.run([binary("imgfleet"), *arguments], input=text, timeout=patience, env=environment(),
                           stdout=options.pop("stdout", subprocess.PIPE), stderr=subprocess.PIPE, check=False, **options)
 
 

@@ -179,7 +179,8 @@ class InfoTest(harness.ClusterTest):
     def slow_start(self, *flags):
         """A running command that has printed something and waits for more of its list on stdin."""
         command = subprocess.Popen([harness.binary("imgfleet"), "info", "-", "--list-format=text", *flags],
-                                   bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                   bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env=harness.environment())
         self.addCleanup(command.wait)
         self.addCleanup(command.kill)
         command.stdin.write("".join(url + "\n" for url in self.urls(5000)).encode())
@@ -207,7 +208,8 @@ class InfoTest(harness.ClusterTest):
         os.kill(worker.popen.pid, signal.SIGSTOP)
         try:
             command = subprocess.Popen([harness.binary("imgfleet"), "info", path, self.server],
-                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                       env=harness.environment())
             self.addCleanup(command.kill)
             harness.until(lambda: any(job["display_name"] == path and job["state"] == "RUNNING" for job in self.jobs()),
                           "the whole list to be sent")
@@ -238,7 +240,8 @@ class InfoTest(harness.ClusterTest):
         path = self.write("long.txt", "\n".join(self.urls(5000)))
         for where in (ALLOW, self.server):
             command = subprocess.Popen([harness.binary("imgfleet"), "info", path, where],
-                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                       env=harness.environment())
             command.stdout.readline()
             command.stdout.close()
             err = command.stderr.read()

@@ -5,6 +5,8 @@ import hashlib
 import os
 import urllib.parse
 
+import answers
+
 ROWS = 5005
 
 
@@ -19,7 +21,7 @@ def write(path):
         rows = ["id\turl"]
         for i in range(ROWS):
             name = hashlib.sha256(str(i).encode()).hexdigest()
-            ending = ("", ".jpg", ".png", "._SL1000_.jpg", "%2Bb.webp")[i % 5]
+            ending = ("", ".jpg", ".png", "._SL1000_.jpg", "%2Bb.webp", "_cojín.jpg")[i % 6]
             rows.append(f"{i}\thttps://images.reference.example/{name[:8]}-{name[8:12]}--{name[12:40]}_{i}{ending}")
         content = "\r\n".join(rows).encode()
     with open(path, "wb") as target:
@@ -34,21 +36,22 @@ def read(path):
 
 
 def path_of(url):
+    """As the origin's log has it."""
     parts = urllib.parse.urlsplit(url)
-    return parts.path + ("?" + parts.query if parts.query else "")
+    return answers.canonical(parts.path + ("?" + parts.query if parts.query else ""))
 
 
-def images_served(answers):
-    return [row for row in answers if row["kind"] == "image" and row["status"] in (200, 206)]
+def images_served(given):
+    return [row for row in given if row["kind"] == "image" and row["status"] in (200, 206)]
 
 
-def difference(outcome, answers):
-    """What is wrong with a full outcome (a line of ndjson), given every answer the origin gave for its URL; None where it
+def difference(outcome, given):
+    """What is wrong with a full outcome (a line of ndjson), with `given` every answer of the origin for its URL; None where it
     agrees with one of them in every field."""
-    if not answers:
+    if not given:
         return "the origin was never asked"
     if outcome["status"] == "ok":
-        images = images_served(answers)
+        images = images_served(given)
         # Answers of one fetch share their entity tag; those of different fetches of a changing image differ in it.
         same = [row for row in images if row["etag"] == outcome["etag"]]
         if not same:
@@ -57,7 +60,7 @@ def difference(outcome, answers):
         got = {name: outcome[name] for name in wanted}
         return None if got == wanted else f"{got} where {wanted} was served"
     reason, http_status = outcome["error"]["reason"], outcome["error"].get("http_status")
-    last = answers[-1]
+    last = given[-1]
     if last["status"] in (404, 500):
         wanted = ("HTTP_STATUS", last["status"])
     elif last["kind"] == "html":

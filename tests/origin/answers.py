@@ -7,6 +7,8 @@ of a request that goes on with an earlier answer; where it names one, the same b
 import hashlib
 import mimetypes
 import pathlib
+import string
+import urllib.parse
 from dataclasses import dataclass, field
 from typing import Optional
 
@@ -14,6 +16,11 @@ from images import FORMATS, TestImage
 
 LAST_MODIFIED = "Tue, 21 Nov 2017 12:00:00 GMT"
 HTML = b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body><h1>Please sign in</h1></body></html>\n" * 8
+
+
+def canonical(path):
+    """One spelling for all that mean the same path: clients differ in what they percent-encode and in which case."""
+    return urllib.parse.quote(urllib.parse.unquote(path), safe=string.punctuation)
 
 
 @dataclass(frozen=True)

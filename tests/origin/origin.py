@@ -83,7 +83,7 @@ class Origin:
             return render(405, [("Allow", "GET, HEAD")])
         path = urllib.parse.urlsplit(target).path
         query = target.partition("?")[2]
-        path = path + "?" + query if query else path
+        path = answers.canonical(path + "?" + query if query else path)
         if_range = headers.get("if-range")
         answer = self.source.answer(path, if_range)
         status, reply = self.in_http(answer, headers, if_range, method == "HEAD")
@@ -212,7 +212,8 @@ def paths_of_list(file):
         url = line.split("\t")[-1].strip()
         if url.startswith(("http://", "https://")):
             parts = urllib.parse.urlsplit(url)
-            paths.add((parts.path or "/") + ("?" + parts.query if parts.query else ""))
+            path = (parts.path or "/") + ("?" + parts.query if parts.query else "")
+            paths.add(answers.canonical(path))
     return frozenset(paths)
 
 
