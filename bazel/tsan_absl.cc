@@ -163,7 +163,9 @@ extern "C" const char* __tsan_default_options() {
   return "ignore_noninstrumented_modules=1:second_deadlock_stack=1";
 }
 extern "C" const char* __tsan_default_suppressions() {
-  return "called_from_lib:libgrpc.so\n"
+  // gRPC ends its own threads after the last channel is gone, perhaps after main.
+  return "thread:libgpr.so\n"
+         "called_from_lib:libgrpc.so\n"
          "called_from_lib:libgrpc++.so\n"
          "called_from_lib:libgpr.so\n"
          "called_from_lib:libprotobuf.so\n"

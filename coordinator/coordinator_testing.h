@@ -166,7 +166,7 @@ class CoordinatorTest : public ::testing::Test {
     jobs_.reset();
     channel_.reset();
     coordinator_.reset();
-    auto started = Coordinator::Start(options_, metrics_, Clock::System());
+    auto started = Coordinator::Start(options_, metrics_, *clock_);
     ASSERT_TRUE(started.ok()) << started.status();
     coordinator_ = *std::move(started);
     channel_ = coordinator_->InProcessChannel();
@@ -262,6 +262,7 @@ class CoordinatorTest : public ::testing::Test {
     return request;
   }
 
+  const Clock* clock_ = &Clock::System();
   metrics::Registry metrics_{"coordinator"};
   std::string folder_;
   Coordinator::Options options_;

@@ -1,5 +1,7 @@
 // Streams of workers through the services that ship.
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "coordinator/coordinator_testing.h"
@@ -25,20 +27,6 @@ TEST_F(CoordinatorTest, RepeatedAndStaleChunksChangeNothingAndTheStreamLivesOn) 
   EXPECT_EQ(worker.Commit(stale).code(), v1::Ack::STALE);
   EXPECT_EQ(worker.Commit(FakeWorker::ChunkOf(lease, {2, 3}, 3)).code(), v1::Ack::COMMITTED);
   ExpectIndices(Results(job.id()), 0, 4);
-}
-
-TEST_F(CoordinatorTest, AnInvalidChunkLosesItsLease) {
-  Start();
-  Create(Inline(4));
-  FakeWorker worker(channel_, "w");
-  worker.Read();
-  worker.Report(100);
-  const v1::Lease lease = worker.NextLease();
-  v1::Chunk wrong = FakeWorker::ChunkOf(lease, {0, 1}, 1);
-  wrong.set_offsets(1, 77);
-  EXPECT_EQ(worker.Commit(wrong).code(), v1::Ack::INVALID);
-  // Not even a right one is taken under it now.
-  EXPECT_EQ(worker.Commit(FakeWorker::ChunkOf(lease, {0, 1}, 2)).code(), v1::Ack::STALE);
 }
 
 TEST_F(CoordinatorTest, MetricsSayWhatTheLedgerHolds) {
@@ -81,6 +69,94 @@ TEST_F(CoordinatorTest, AReconnectKeepsTheLeaseAndEndsTheOlderStream) {
   again.Report(100, {lease});
   EXPECT_EQ(again.Commit(FakeWorker::ChunkOf(lease, {0, 1, 2, 3}, 1)).code(), v1::Ack::COMMITTED);
   EXPECT_EQ(Get(job.id()).state(), v1::Job::COMPLETED);
+}
+
+// With a clock of its own. The ledger looks at it whenever it is asked something.
+class LapseTest : public CoordinatorTest {
+ protected:
+  LapseTest() { clock_ = &time_; }
+
+  // Lets time pass in small steps, at most `limit`, while `other` asks something at each; returns when a lease came
+  // to it, or the limit.
+  absl::Duration PassUntilLeased(FakeWorker& other, v1::Lease any, absl::Duration limit) {
+    any.set_lease_epoch(0);
+    const v1::Chunk stale = FakeWorker::ChunkOf(any, {0}, 1);
+    absl::Duration passed;
+    for (; passed < limit && !other.HasLeases(); passed += absl::Milliseconds(10)) {
+      time_.Advance(absl::Milliseconds(10));
+      EXPECT_EQ(other.Commit(stale).code(), v1::Ack::STALE);
+    }
+    return passed;
+  }
+
+  FakeClock time_;
+};
+
+TEST_F(LapseTest, AnInvalidChunkLosesItsLease) {
+  Start();
+  Create(Inline(4));
+  FakeWorker worker(channel_, "w");
+  worker.Read();
+  worker.Report(100);
+  const v1::Lease lease = worker.NextLease();
+  worker.Report(0, {lease}, 1);  // Takes nothing more.
+  FakeWorker other(channel_, "other");
+  other.Read();
+  other.Report(100);
+  v1::Chunk wrong = FakeWorker::ChunkOf(lease, {0, 1}, 1);
+  wrong.set_offsets(1, 77);
+  EXPECT_EQ(worker.Commit(wrong).code(), v1::Ack::INVALID);
+  const absl::Duration passed = PassUntilLeased(other, lease, absl::Minutes(1));
+  EXPECT_GE(passed, absl::Seconds(5)) << "time for others to take its place";
+  EXPECT_LT(passed, absl::Seconds(15)) << "it waited for the lease to lapse";
+  EXPECT_EQ(worker.Commit(FakeWorker::ChunkOf(lease, {0, 1}, 2)).code(), v1::Ack::STALE);
+}
+
+TEST_F(LapseTest, AStreamThatBreaksFreesItsLeasesAfterTheGrace) {
+  Start();
+  Create(Inline(4));
+  FakeWorker worker(channel_, "w");
+  worker.Read();
+  worker.Report(100);
+  const v1::Lease lease = worker.NextLease();
+  FakeWorker other(channel_, "other");
+  other.Read();
+  other.Report(100);
+  worker.Break();
+  const absl::Duration passed = PassUntilLeased(other, lease, absl::Minutes(1));
+  EXPECT_GE(passed, absl::Seconds(2));
+  EXPECT_LT(passed, absl::Seconds(15)) << "it waited for the lease to lapse";
+  EXPECT_EQ(other.NextLease().shard().shard(), lease.shard().shard());
+}
+
+TEST_F(LapseTest, ANewerStreamKeepsWhatItBringsAlongAndFreesTheRest) {
+  Start();
+  Create(Inline(20));
+  FakeWorker older(channel_, "w");
+  older.Read();
+  older.Report(1000);
+  const v1::Lease first = older.NextLease();  // The other lease is lost on the way.
+  auto newer = std::make_unique<FakeWorker>(channel_, "w");
+  newer->Read();
+  newer->Report(16, {first});
+  FakeWorker other(channel_, "other");
+  other.Read();
+  other.Report(1000);
+  (void)PassUntilLeased(other, first, absl::Milliseconds(10));
+  older.Break();
+  const absl::Duration passed = PassUntilLeased(other, first, absl::Minutes(1));
+  EXPECT_LT(passed, absl::Seconds(10));
+  const v1::Lease second = other.NextLease();
+  EXPECT_EQ(second.shard().shard(), 1u);
+  other.DoAll(second);
+  // However the end of a stream and the first report on the next one meet.
+  for (int round = 0; round < 8; ++round) {
+    const auto before = std::exchange(newer, std::make_unique<FakeWorker>(channel_, "w"));
+    newer->Report(16, {first});
+    EXPECT_TRUE(newer->Read().has_welcome());
+    EXPECT_EQ(PassUntilLeased(other, first, absl::Seconds(3)), absl::Seconds(3)) << round;
+  }
+  EXPECT_EQ(newer->Commit(FakeWorker::ChunkOf(first, Offsets(0, 16), 1)).code(), v1::Ack::COMMITTED);
 }
 
 TEST_F(CoordinatorTest, AWorkerOfAnotherVersionIsToldSo) {

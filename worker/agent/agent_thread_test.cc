@@ -209,5 +209,24 @@ TEST(AgentThread, DrainsAtOnceWithoutACoordinator) {
   EXPECT_FALSE(agent.Ready().ok());
 }
 
+// The agent, or its stream, is the last to hold the channel; neither may let go of it on a thread of gRPC's.
+TEST(AgentThread, EndsInTheMiddleOfAStreamWithTheLastOfItsChannel) {
+  for (int round = 0; round < 20; ++round) {
+    FakeRunner runner;
+    metrics::Registry metrics("worker");
+    std::promise<void> greeted;
+    FakeCoordinator coordinator([&](ServerStream& stream, int) {
+      FakeCoordinator::Greet(stream);
+      greeted.set_value();
+      v1::WorkerMessage message;
+      while (stream.Read(&message)) {
+      }
+      return grpc::Status::OK;
+    });
+    AgentThread agent(coordinator.Channel(), runner, Clock::System(), metrics, NamedOptions());
+    greeted.get_future().get();
+  }
+}
+
 }  // namespace
 }  // namespace imgfleet::agent
