@@ -23,6 +23,8 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
   explicit Upload(const UploadContext& context) : context_(context) {}
 
   void Begin() {
+    // The first callback may come before this returns, on another thread: under the lock it sees all that is here.
+    absl::MutexLock lock(&mutex_);
     self_ = shared_from_this();
     StartRead(&request_);
   }
@@ -60,7 +62,12 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
   }
 
   void Post(std::function<void()> work) {
-    context_.lists.threads().Post([self = shared_from_this(), work = std::move(work)] { work(); });
+    std::shared_ptr<Upload> self;
+    {
+      absl::MutexLock lock(&mutex_);
+      self = self_;
+    }
+    self->context_.lists.threads().Post([self, work = std::move(work)] { work(); });
   }
 
   bool Cancelled() {
