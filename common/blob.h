@@ -26,6 +26,11 @@ std::string PackBlob(absl::string_view raw);
 // DATA_LOSS where the blob is damaged, UNIMPLEMENTED for a version or codec of a later release.
 absl::StatusOr<std::string> UnpackBlob(absl::string_view blob);
 
+// CRC-32C, by the processor's instruction where it has one.
 uint32_t Crc32c(absl::string_view bytes);
+
+namespace internal {
+uint32_t Crc32cByTable(absl::string_view bytes);
+}  // namespace internal
 
 }  // namespace imgfleet

@@ -18,6 +18,16 @@ TEST(Crc32c, MatchesTheStandardsVectors) {
   EXPECT_EQ(Crc32c(std::string(32, '\xff')), 0x62A8AB43u);
 }
 
+TEST(Crc32c, TheInstructionAgreesWithTheTable) {
+  const std::string text = Repetitive(20);
+  for (size_t begin = 0; begin < 9; ++begin) {
+    for (size_t size = 0; size < 80; ++size) {
+      const absl::string_view part = absl::string_view(text).substr(begin, size);
+      ASSERT_EQ(Crc32c(part), internal::Crc32cByTable(part)) << begin << " " << size;
+    }
+  }
+}
+
 TEST(Blob, GivesBackWhatItWasGiven) {
   for (const std::string& raw : {std::string(), std::string("x"), std::string("a\0b", 3), Repetitive(5000)}) {
     const std::string blob = PackBlob(raw);
