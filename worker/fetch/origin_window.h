@@ -1,9 +1,13 @@
-// How many requests one origin gets at a time: as many as it answers without slowing down.
+// How many requests one origin gets at a time: as many as make it answer more of them.
 //
-// Slow start as TCP's: each success adds one, so the window doubles every round trip, until the origin shows
-// strain (latency well above what it has been, a 429 or 503, a timeout); strain halves it, at most once per
-// round trip, and growth is by one per window from then on. The rule looks at the time to the first byte of
-// an answer.
+// Slow start as TCP's: each success adds one, so the window doubles every round trip, until one of these:
+//   - the origin shows strain (a 429 or 503, a timeout): the window is halved, at most once per round trip,
+//     and grows by one per round from then on;
+//   - answers take well longer to begin than they did: the window stays;
+//   - rounds of a larger window bring no more answers per second, because the origin, the network or this
+//     machine gives no more: the window goes back to where the rate was reached, as BBR leaves its startup
+//     (draft-cardwell-iccrg-bbr-congestion-control section 4.3.1.2), and tries again after a while. More
+//     requests would only wait for one another, and each connection costs both sides.
 #pragma once
 
 #include <cstdint>
@@ -36,15 +40,27 @@ class OriginWindow {
   uint32_t in_flight() const { return in_flight_; }
 
  private:
+  bool Flat(absl::Duration latency, absl::Time now);
+  void CountRound(absl::Duration latency, absl::Time now);
+  void BeginRound(absl::Time now);
+
   const double max_;
   double size_ = kStart;
   uint32_t in_flight_ = 0;
   bool slow_start_ = true;
-  uint32_t filled_ =
-      0;  // Answers still to come of the requests that last filled the window: only they make it grow.
+  // Answers still to come of the requests that last filled the window: only they make it grow.
+  uint32_t filled_ = 0;
   absl::Time halved_ = absl::InfinitePast(), answered_ = absl::InfinitePast();
   double usual_us_ = 0;   // Least recent latency, rising slowly.
   double recent_us_ = 0;  // Moving average over about sixteen answers.
+
+  // A round ends with the first answer to a request sent since it began. Infinite before the first.
+  absl::Time round_began_ = absl::InfiniteFuture();
+  uint32_t round_answers_ = 0;
+  double best_rate_ = 0;  // Answers per second,
+  double best_size_ = 0;  // and the least window that brought them.
+  int idle_rounds_ = 0;   // Rounds of a larger window since, without more answers.
+  absl::Time hold_until_ = absl::InfinitePast();
 };
 
 }  // namespace imgfleet::fetch

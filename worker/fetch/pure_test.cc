@@ -1,5 +1,8 @@
 // The small pure units: targets, host map, response heads, the origin window.
+#include <algorithm>
+#include <deque>
 #include <string>
+#include <utility>
 
 #include "gtest/gtest.h"
 #include "worker/fetch/host_map.h"
@@ -118,13 +121,61 @@ TEST(ResponseHead, RetryAfterTakesDates) {
   EXPECT_EQ(head.RetryAfter(absl::Now()), std::nullopt);
 }
 
+// An origin that answers after `base`, and no more than `per_second`; asked by a caller that always has more.
+class Origin {
+ public:
+  Origin(absl::Duration base, double per_second) : base_(base), gap_(absl::Seconds(1) / per_second) {}
+
+  void Answer(OriginWindow& window, int answers) {
+    for (; answers > 0; --answers) {
+      while (window.HasRoom()) {
+        window.Start();
+        free_ = std::max(free_ + gap_, now_);
+        pending_.push_back({now_, std::max(free_, now_) + base_});
+      }
+      now_ = std::max(now_, pending_.front().second);
+      window.Answered(now_ - pending_.front().first, now_, true);
+      pending_.pop_front();
+    }
+  }
+  absl::Duration passed() const { return now_ - absl::FromUnixSeconds(1); }
+
+ private:
+  const absl::Duration base_, gap_;
+  absl::Time now_ = absl::FromUnixSeconds(1), free_ = now_;
+  std::deque<std::pair<absl::Time, absl::Time>> pending_;  // Sent, answered.
+};
+
 // Plays rounds of full windows answered after `latency`.
 void Rounds(OriginWindow& window, int rounds, absl::Duration latency) {
+  absl::Time now = absl::FromUnixSeconds(1);
   for (int round = 0; round < rounds; ++round) {
     int sent = 0;
     for (; window.HasRoom(); ++sent) window.Start();
-    for (; sent > 0; --sent) window.Answered(latency, absl::FromUnixSeconds(1), true);
+    now += latency;
+    for (; sent > 0; --sent) window.Answered(latency, now, true);
   }
+}
+
+TEST(OriginWindow, GrowsNoFurtherThanTheOriginsRate) {
+  for (const auto& [base, per_second] :
+       {std::pair(absl::Microseconds(100), 20'000.0), std::pair(absl::Milliseconds(1), 20'000.0),
+        std::pair(absl::Milliseconds(40), 1'000.0)}) {
+    OriginWindow window(512);
+    Origin origin(base, per_second);
+    origin.Answer(window, 200'000);
+    const double knee = std::max(absl::ToDoubleSeconds(base) * per_second, OriginWindow::kStart);
+    EXPECT_GE(window.size(), knee * 0.8) << base;
+    EXPECT_LE(window.size(), knee * 4) << base;
+  }
+}
+
+TEST(OriginWindow, AFarOriginThatKeepsUpGetsAllThereIs) {
+  OriginWindow window(512);
+  Origin origin(absl::Milliseconds(100), 1e6);
+  origin.Answer(window, 8 + 16 + 32 + 64 + 128 + 256 + 512);
+  EXPECT_EQ(window.size(), 512u);
+  EXPECT_LT(origin.passed(), absl::Seconds(1));
 }
 
 TEST(OriginWindow, AWillingOriginIsAt128WithinASecond) {
