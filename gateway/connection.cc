@@ -87,7 +87,10 @@ class HttpResponse final : public Response {
 class HttpConnection final : public Connection, public std::enable_shared_from_this<HttpConnection> {
  public:
   HttpConnection(asio::ip::tcp::socket socket, const ConnectionContext& context)
-      : context_(context), stream_(std::move(socket)), look_(stream_.get_executor()) {
+      : context_(context),
+        stream_(std::move(socket)),
+        look_(stream_.get_executor()),
+        deadline_(stream_.get_executor()) {
     beast::error_code ignored;
     stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
   }
@@ -121,10 +124,14 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   using Parser = http::request_parser<http::string_body>;
 
   Task<bool> ServeOne();
+  Task<bool> AwaitRequest();
   Task<bool> ReadRequest(Parser& parser);
+  Task<beast::error_code> ReadWithContinue(Parser& parser);
   Task<void> Refuse(unsigned code, absl::string_view reason, absl::string_view detail);
   Task<void> Handle(const Router::Route& route, const Request& request, HttpResponse& response);
   void LookAfterClient();
+  void Arm(absl::Duration timeout);
+  void Disarm();
   void Count(const Router::Route& route, const Request& request, const HttpResponse& response,
              absl::Time began);
   Task<void> Linger();
@@ -132,11 +139,13 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   const ConnectionContext& context_;
   beast::tcp_stream stream_;
   asio::steady_timer look_;
+  asio::steady_timer deadline_;
+  uint64_t armed_ = 0;  // Which Arm is in force.
+  bool late_ = false;   // It ran out.
   beast::flat_buffer buffer_;
   HttpResponse* response_ = nullptr;
   bool idle_ = false;
   bool draining_ = false;
-  bool first_ = true;
 };
 
 // --- HttpResponse
@@ -203,17 +212,18 @@ Task<void> HttpConnection::Run() {
   for (;;) {
     const bool more = co_await ServeOne();
     if (!more) break;
-    first_ = false;
   }
   beast::error_code ignored;
   look_.cancel();
+  Disarm();
   stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
   stream_.close();
 }
 
 // Whether another request may follow.
 Task<bool> HttpConnection::ServeOne() {
-  if (draining_) co_return false;
+  const bool asked = co_await AwaitRequest();
+  if (!asked) co_return false;
   Parser parser;
   parser.header_limit(context_.limits.max_header_bytes);
   parser.body_limit(context_.limits.max_body_bytes);
@@ -225,6 +235,10 @@ Task<bool> HttpConnection::ServeOne() {
   request.method = std::string(View(message.method_string()));
   request.head = request.method == "HEAD";
   if (request.head) request.method = "GET";
+  if (message.version() >= 11 && message.count(http::field::host) != 1) {
+    co_await Refuse(400, "INVALID_ARGUMENT", "an HTTP/1.1 request has one Host header");
+    co_return false;
+  }
   if (!ParseTarget(View(message.target()), request)) {
     co_await Refuse(400, "INVALID_ARGUMENT", "the request's target is no path");
     co_return false;
@@ -243,7 +257,11 @@ Task<bool> HttpConnection::ServeOne() {
   LookAfterClient();
   const Router::Route& route = context_.router.Find(request);
   const absl::Time began = context_.clock.Boot();
+  prometheus::Gauge& in_work = context_.metrics.Gauge(
+      "imgfleet_gateway_requests_in_work", "Requests being answered now.", {{"route", route.name}});
+  in_work.Increment();
   co_await Handle(route, request, response);
+  in_work.Decrement();
   Count(route, request, response, began);
   if (!response.ended() && response.http10() && response.begun()) {
     // Only a reset tells a client without chunks that this was not all.
@@ -254,21 +272,34 @@ Task<bool> HttpConnection::ServeOne() {
   co_return response.keep_alive() && stream_.socket().is_open();
 }
 
+// Whether there is something to read; false: the client has left, was idle for too long, or the server stops.
+Task<bool> HttpConnection::AwaitRequest() {
+  if (draining_) co_return false;
+  if (buffer_.size() > 0) co_return true;  // Pipelined.
+  Arm(context_.limits.idle_timeout);
+  idle_ = true;
+  const auto [error] = co_await stream_.socket().async_wait(asio::socket_base::wait_read, kResult);
+  idle_ = false;
+  Disarm();
+  co_return !error && !late_;
+}
+
+Task<beast::error_code> HttpConnection::ReadWithContinue(Parser& parser) {
+  auto [error, read] = co_await http::async_read_header(stream_, buffer_, parser, kResult);
+  if (error) co_return error;
+  if (absl::EqualsIgnoreCase(View(parser.get()[http::field::expect]), "100-continue") && !parser.is_done()) {
+    const absl::Status status = co_await WriteAll(asio::buffer("HTTP/1.1 100 Continue\r\n\r\n", 25));
+    if (!status.ok()) co_return asio::error::broken_pipe;
+  }
+  std::tie(error, read) = co_await http::async_read(stream_, buffer_, parser, kResult);
+  co_return error;
+}
+
 Task<bool> HttpConnection::ReadRequest(Parser& parser) {
   const Limits& limits = context_.limits;
-  stream_.expires_after(absl::ToChronoNanoseconds(first_ ? limits.header_timeout : limits.idle_timeout));
-  idle_ = true;
-  auto [error, read] = co_await http::async_read_header(stream_, buffer_, parser, kResult);
-  idle_ = false;
-  if (!error && absl::EqualsIgnoreCase(View(parser.get()[http::field::expect]), "100-continue")) {
-    const absl::Status status = co_await WriteAll(asio::buffer("HTTP/1.1 100 Continue\r\n\r\n", 25));
-    if (!status.ok()) co_return false;
-  }
-  if (!error) {
-    stream_.expires_after(absl::ToChronoNanoseconds(limits.body_timeout));
-    std::tie(error, read) = co_await http::async_read(stream_, buffer_, parser, kResult);
-  }
-  stream_.expires_never();
+  Arm(limits.request_timeout);
+  const beast::error_code error = co_await ReadWithContinue(parser);
+  Disarm();
   if (!error) co_return true;
   if (error == http::error::header_limit || error == http::error::buffer_overflow) {
     co_await Refuse(431, "INVALID_ARGUMENT",
@@ -280,7 +311,7 @@ Task<bool> HttpConnection::ReadRequest(Parser& parser) {
   } else if (error.category() == http::make_error_code(http::error::bad_value).category() &&
              error != http::error::end_of_stream && error != http::error::partial_message) {
     co_await Refuse(400, "INVALID_ARGUMENT", absl::StrCat("this is no HTTP/1.1 request: ", error.message()));
-  } else if (error == beast::error::timeout && parser.got_some()) {
+  } else if (late_) {
     co_await Refuse(408, "DEADLINE_EXCEEDED", "the request took too long to arrive");
   }
   co_return false;
@@ -327,6 +358,24 @@ Task<void> HttpConnection::Handle(const Router::Route& route, const Request& req
   } else {
     log::Warning("%s: answer broken off: %s", route.name, status.ToString());
   }
+}
+
+// Ends what is being read after `timeout`, with late_, unless Disarm comes first. The stream's own timeouts
+// would close the socket, and nothing could be said any more.
+void HttpConnection::Arm(absl::Duration timeout) {
+  late_ = false;
+  deadline_.expires_after(absl::ToChronoNanoseconds(timeout));
+  deadline_.async_wait([weak = weak_from_this(), armed = ++armed_](const beast::error_code& error) {
+    const auto self = weak.lock();
+    if (error || self == nullptr || armed != self->armed_) return;
+    self->late_ = true;
+    self->stream_.cancel();
+  });
+}
+
+void HttpConnection::Disarm() {
+  ++armed_;
+  deadline_.cancel();
 }
 
 void HttpConnection::LookAfterClient() {

@@ -1,10 +1,11 @@
 // One client's connection: requests in, answers out, one after the other. The only file pair that knows
 // Beast.
 //
-// Bounded in everything a client decides: header and body size, the time for each, the time an answer may
-// stay unread. Pipelined requests are answered in their order, each read after the one before it was
-// answered. While a handler works, the connection is looked at twice a second: a client that has closed it,
-// be it its sending side only, counts as gone.
+// Bounded in everything a client decides: header and body size, the time for both together, the time an
+// answer may stay unread. Pipelined requests are answered in their order, each read after the one before it
+// was answered. While a handler works, the connection is looked at twice a second: a client that has closed
+// it, be it its sending side only, counts as gone, as with nginx. TCP does not tell the two apart, and a job
+// whose reader left must not go on; a client that wants an answer keeps its sending side open.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +24,10 @@ namespace imgfleet::gateway {
 struct Limits {
   uint32_t max_header_bytes = 32 << 10;
   uint64_t max_body_bytes = 8 << 20;
-  // For a request's header, and how long a connection may be idle before the next one.
-  absl::Duration header_timeout = absl::Seconds(15);
+  // From a request's first byte to its last; 408 after that.
+  absl::Duration request_timeout = absl::Seconds(60);
+  // How long a connection may stay open without a request.
   absl::Duration idle_timeout = absl::Seconds(75);
-  absl::Duration body_timeout = absl::Seconds(60);
   // For one write of an answer: how long a client may read nothing at all.
   absl::Duration write_timeout = absl::Seconds(60);
 };

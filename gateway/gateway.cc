@@ -37,7 +37,7 @@ class Gateway::Parts {
     Server::Options server;
     server.listen = options.listen;
     server.threads = options.threads;
-    server.limits.max_body_bytes = options.max_body_bytes;
+    server.limits = options.limits;
     ASSIGN_OR_RETURN(server_, Server::Start(server, router_, metrics, clock));
     return absl::OkStatus();
   }

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/config/host_port.h"
 #include "common/metrics/metrics.h"
+#include "gateway/connection.h"
 #include "grpcpp/channel.h"
 
 namespace imgfleet::gateway {
@@ -22,7 +23,8 @@ struct Options {
   std::vector<std::string> list_roots;
   // Event loops, each on a thread.
   int threads = 2;
-  uint64_t max_body_bytes = 8 << 20;
+  // What clients may do: see connection.h.
+  Limits limits;
 };
 
 // Thread-safe.

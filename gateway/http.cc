@@ -1,5 +1,6 @@
 #include "gateway/http.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -82,10 +83,17 @@ bool PercentDecode(absl::string_view text, std::string& out) {
 }
 
 bool ParseTarget(absl::string_view target, Request& request) {
+  if (absl::StartsWithIgnoreCase(target, "http://")) {
+    target.remove_prefix(7);
+    target.remove_prefix(std::min(target.find('/'), target.size()));
+  }
   if (!absl::StartsWith(target, "/")) return false;
   const std::pair<absl::string_view, absl::string_view> parts =
       absl::StrSplit(target, absl::MaxSplits('?', 1));
   if (!PercentDecode(parts.first, request.path)) return false;
+  for (const absl::string_view segment : absl::StrSplit(request.path, '/')) {
+    if (segment == "." || segment == "..") return false;
+  }
   while (request.path.size() > 1 && request.path.back() == '/') request.path.pop_back();
   for (const absl::string_view parameter : absl::StrSplit(parts.second, '&', absl::SkipEmpty())) {
     const std::pair<absl::string_view, absl::string_view> pair =

@@ -85,8 +85,8 @@ absl::string_view ReasonPhrase(unsigned code);
 // Percent-decodes; "+" stays. False where a % is not followed by two hex digits, or the result holds a NUL.
 bool PercentDecode(absl::string_view text, std::string& out);
 
-// Splits a request target in origin form ("/a/b/?x=1") into path and query of `request`. False where it is
-// none.
+// Splits a request target in origin form ("/a/b/?x=1") or absolute form ("http://host/a") into path and query
+// of `request`. False where it is neither, or a segment of the path is "." or "..": clients resolve those.
 bool ParseTarget(absl::string_view target, Request& request);
 
 // Whether the Accept header names that media type itself, not by a wildcard, with a weight above zero.

@@ -14,13 +14,17 @@ TEST(ParseTarget, TakesPathAndQueryApart) {
   EXPECT_EQ(request.Parameter("page_token"), "a b");
   EXPECT_EQ(request.Parameter("flag"), "");
   EXPECT_EQ(request.Parameter("none"), "");
+  Request absolute;
+  ASSERT_TRUE(ParseTarget("http://host:80/ping?x=1", absolute));
+  EXPECT_EQ(absolute.path, "/ping");
   Request root;
   ASSERT_TRUE(ParseTarget("/", root));
   EXPECT_EQ(root.path, "/");
 }
 
 TEST(ParseTarget, RefusesWhatIsNoPath) {
-  for (const char* target : {"", "*", "http://a/b", "a", "/%", "/%4", "/%zz", "/a%00b", "/a?x=%"}) {
+  for (const char* target : {"", "*", "http://a", "ftp://a/b", "a", "/%", "/%4", "/%zz", "/a%00b", "/a?x=%",
+                             "/..", "/a/../b", "/a/.", "/%2e%2e/b"}) {
     Request request;
     EXPECT_FALSE(ParseTarget(target, request)) << target;
   }

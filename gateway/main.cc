@@ -32,7 +32,14 @@ struct Settings {
         "allow-anonymous", &allow_anonymous,
         "Listen on other addresses than loopback though everybody who reaches them may use the gateway.");
     program.Integer("threads", &gateway.threads, 1, 64, "Event loops that serve HTTP, each on a thread.");
-    program.Bytes("max-body", &gateway.max_body_bytes, 1 << 10, 256 << 20, "Largest body of a request.");
+    program.Bytes("max-body", &gateway.limits.max_body_bytes, 1 << 10, 256 << 20,
+                  "Largest body of a request.");
+    program.Duration("request-timeout", &gateway.limits.request_timeout, absl::Milliseconds(100),
+                     absl::Hours(1), "How long a request may take to arrive.");
+    program.Duration("idle-timeout", &gateway.limits.idle_timeout, absl::Milliseconds(100), absl::Hours(1),
+                     "How long a connection may stay open without a request.");
+    program.Duration("write-timeout", &gateway.limits.write_timeout, absl::Milliseconds(100), absl::Hours(1),
+                     "How long a client may read nothing of an answer.");
     program.Duration("drain-timeout", &drain_timeout, absl::ZeroDuration(), absl::Hours(1),
                      "How long requests in work may go on after SIGTERM.");
     program.AddDaemon(&daemon);

@@ -138,9 +138,6 @@ absl::StatusOr<Submission> ParseSubmission(absl::string_view body, Strangers str
   if (lists == 0) return absl::NotFoundError("the body names no list: \"filepath\", \"urls\" or \"items\"");
   if (lists > 1)
     return absl::InvalidArgumentError("only one of \"filepath\", \"urls\" and \"items\" can be given");
-  if (submission.filepath.empty() && submission.json_lines.empty()) {
-    return absl::InvalidArgumentError("the list is empty");
-  }
   return submission;
 }
 

@@ -18,6 +18,9 @@ TEST(ParseSubmission, ListsBecomeJsonLines) {
       items->json_lines,
       "{\"id\":\"a\\\"\",\"url\":\"u\"}\n{\"id\":\"7\",\"url\":\"v\"}\n{\"url\":\"w\"}\n{\"url\":\"\"}\n");
   EXPECT_EQ(ParseSubmission(R"({"filepath": "a/b.tsv"})", Strangers::kRefuse)->filepath, "a/b.tsv");
+  // A list without items, as a file of a header line is.
+  EXPECT_EQ(ParseSubmission(R"({"urls": []})", Strangers::kPass)->json_lines, "");
+  EXPECT_TRUE(ParseSubmission(R"({"items": []})", Strangers::kPass).ok());
 }
 
 TEST(ParseSubmission, OptionsAreForJobsOnly) {
@@ -39,9 +42,9 @@ TEST(ParseSubmission, NothingToReadIsToldFromSomethingWrong) {
     EXPECT_EQ(ParseSubmission(body, Strangers::kPass).status().code(), absl::StatusCode::kNotFound) << body;
   }
   for (const char* body :
-       {R"({"urls": "u"})", R"({"urls": [1]})", R"({"urls": []})", R"({"items": [{"id": "a"}]})",
-        R"({"items": [1]})", R"({"items": [{"id": {}, "url": "u"}]})", R"({"filepath": ""})",
-        R"({"filepath": 1})", R"({"urls": ["u"], "filepath": "f"})"}) {
+       {R"({"urls": "u"})", R"({"urls": [1]})", R"({"items": [{"id": "a"}]})", R"({"items": [1]})",
+        R"({"items": [{"id": {}, "url": "u"}]})", R"({"filepath": ""})", R"({"filepath": 1})",
+        R"({"urls": ["u"], "filepath": "f"})"}) {
     EXPECT_EQ(ParseSubmission(body, Strangers::kPass).status().code(), absl::StatusCode::kInvalidArgument)
         << body;
   }
