@@ -69,7 +69,7 @@ Task<absl::StatusOr<OwnedFd>> Open(const std::vector<std::string>& roots, const 
 Task<absl::StatusOr<std::unique_ptr<ListSource>>> OpenList(const ListFolders& folders,
                                                            Submission& submission) {
   const std::string& path = submission.filepath;
-  if (path.empty()) co_return std::make_unique<InlineList>(std::move(submission.json_lines));
+  if (path.empty()) co_return std::make_unique<InlineList>(std::move(submission.list));
   if (absl::StrContains(path, "://")) {
     co_return absl::InvalidArgumentError(
         absl::StrCat("filepath \"", path.substr(0, path.find("://")),

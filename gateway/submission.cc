@@ -125,10 +125,10 @@ absl::StatusOr<Submission> ParseSubmission(absl::string_view body, Strangers str
       submission.filepath = std::string(View(value.get_string()));
     } else if (name == "urls") {
       ++lists;
-      RETURN_IF_ERROR(AppendUrls(value, submission.json_lines));
+      RETURN_IF_ERROR(AppendUrls(value, submission.list));
     } else if (name == "items") {
       ++lists;
-      RETURN_IF_ERROR(AppendItems(value, submission.json_lines));
+      RETURN_IF_ERROR(AppendItems(value, submission.list));
     } else if (strangers == Strangers::kRefuse) {
       bool known = false;
       RETURN_IF_ERROR(ReadOption(name, value, submission.spec, known));
@@ -138,6 +138,10 @@ absl::StatusOr<Submission> ParseSubmission(absl::string_view body, Strangers str
   if (lists == 0) return absl::NotFoundError("the body names no list: \"filepath\", \"urls\" or \"items\"");
   if (lists > 1)
     return absl::InvalidArgumentError("only one of \"filepath\", \"urls\" and \"items\" can be given");
+  if (submission.filepath.empty() && submission.list.empty()) {
+    submission.list = "id\turl\n";
+    submission.list_format = v1::TSV;
+  }
   return submission;
 }
 

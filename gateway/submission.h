@@ -22,8 +22,10 @@ struct Submission {
   v1::JobSpec spec;
   // Where the list is a file: its path as the client wrote it. Else empty.
   std::string filepath;
-  // Where the list came inline: the same as JSON lines, which is how it goes to the coordinator.
-  std::string json_lines;
+  // Where the list came inline: the same as a file, which is how it goes to the coordinator. A list without
+  // items is a header line alone, since a file of no bytes is refused there.
+  std::string list;
+  v1::ListFormat list_format = v1::JSON_LINES;
 };
 
 // Whether members that are not listed above are refused (jobs) or passed over (API v1, whose clients send

@@ -8,18 +8,20 @@ namespace {
 TEST(ParseSubmission, ListsBecomeJsonLines) {
   const auto urls = ParseSubmission(R"({"urls": ["https://a/\u00e9\n", "x"]})", Strangers::kRefuse);
   ASSERT_TRUE(urls.ok()) << urls.status();
-  EXPECT_EQ(urls->json_lines, "\"https://a/\xc3\xa9\\n\"\n\"x\"\n");
+  EXPECT_EQ(urls->list, "\"https://a/\xc3\xa9\\n\"\n\"x\"\n");
   EXPECT_TRUE(urls->spec.has_measure());
   const auto items = ParseSubmission(
       R"({"items": [{"id": "a\"", "url": "u"}, {"id": 7, "url": "v"}, {"url": "w"}, {"id": null, "url": ""}]})",
       Strangers::kRefuse);
   ASSERT_TRUE(items.ok()) << items.status();
   EXPECT_EQ(
-      items->json_lines,
+      items->list,
       "{\"id\":\"a\\\"\",\"url\":\"u\"}\n{\"id\":\"7\",\"url\":\"v\"}\n{\"url\":\"w\"}\n{\"url\":\"\"}\n");
   EXPECT_EQ(ParseSubmission(R"({"filepath": "a/b.tsv"})", Strangers::kRefuse)->filepath, "a/b.tsv");
   // A list without items, as a file of a header line is.
-  EXPECT_EQ(ParseSubmission(R"({"urls": []})", Strangers::kPass)->json_lines, "");
+  const auto none = ParseSubmission(R"({"urls": []})", Strangers::kPass);
+  EXPECT_EQ(none->list, "id\turl\n");
+  EXPECT_EQ(none->list_format, v1::TSV);
   EXPECT_TRUE(ParseSubmission(R"({"items": []})", Strangers::kPass).ok());
 }
 

@@ -15,7 +15,7 @@ Task<std::shared_ptr<Upload>> Upload::Start(v1::Jobs::Stub& stub, const Submissi
   *first.mutable_spec() = submission.spec;
   if (submission.filepath.empty()) {
     first.mutable_list()->set_path("request");
-    first.mutable_list()->set_format(v1::JSON_LINES);
+    first.mutable_list()->set_format(submission.list_format);
   } else {
     first.mutable_list()->set_path(submission.filepath);
   }

@@ -19,11 +19,14 @@ function addRow(outcome) {
   const row = byId('rows').insertRow();
   const ok = outcome.status === 'ok';
   cell(row, outcome.id);
-  const what = cell(row, ok ? 'ok' : outcome.error.reason, ok ? 'ok' : 'error');
-  if (!ok) what.title = outcome.error.message;
-  cell(row, ok ? outcome.format : '');
-  cell(row, ok ? `${outcome.width} × ${outcome.height}` : '', 'number');
-  cell(row, ok ? number.format(outcome.size_bytes) : '', 'number');
+  cell(row, ok ? 'ok' : outcome.error.reason, ok ? 'ok' : 'error');
+  if (ok) {
+    cell(row, outcome.format);
+    cell(row, `${outcome.width} × ${outcome.height}`, 'number');
+    cell(row, number.format(outcome.size_bytes), 'number');
+  } else {
+    cell(row, outcome.error.message, 'message').colSpan = 3;
+  }
   const url = cell(row, '');
   if (/^https?:\/\//i.test(outcome.url)) {
     const link = document.createElement('a');
@@ -121,7 +124,9 @@ byId('form').addEventListener('submit', (event) => {
   if (running) return;
   const path = byId('path').value.trim();
   const urls = byId('urls').value.split('\n').map((line) => line.trim()).filter(Boolean);
-  if (urls.length > 0) {
+  if (urls.length > 0 && path) {
+    byId('summary').textContent = 'Either URLs or a list file, please: one of the two is to be empty.';
+  } else if (urls.length > 0) {
     measure({urls});
   } else if (path) {
     measure({filepath: path});
