@@ -54,6 +54,11 @@ class EndTest(harness.ClusterTest):
         cls.cluster.start_coordinator()
         cls.cluster.start_worker("worker-1")
 
+    def gateway(self, *flags):
+        gateway = self.cluster.start_gateway(*flags)
+        self.addCleanup(gateway.kill)
+        return gateway
+
     def begin(self, gateway):
         """A stream whose last outcome is held back, after its first."""
         raw = sockets.Raw(self.cluster.http_port)
@@ -72,7 +77,7 @@ class EndTest(harness.ClusterTest):
             return False
 
     def test_a_request_in_work_ends_well_before_the_process_does(self):
-        gateway = self.cluster.start_gateway()
+        gateway = self.gateway()
         idle = sockets.Raw(self.cluster.http_port)
         self.addCleanup(idle.close)
         raw = self.begin(gateway)
@@ -87,23 +92,23 @@ class EndTest(harness.ClusterTest):
         self.assertEqual(gateway.popen.wait(10), 0)
 
     def test_the_drain_timeout_breaks_off_what_is_left_and_cancels_it(self):
-        gateway = self.cluster.start_gateway("--drain-timeout=300ms")
+        gateway = self.gateway("--drain-timeout=300ms")
         raw = self.begin(gateway)
         job = self.cluster.get_json("/api/v1/jobs?page_size=1")["jobs"][0]["id"]
         self.assertEqual(gateway.terminate(), 0)
         self.assertIsNone(raw.chunk())  # Not the last chunk: broken.
-        self.cluster.start_gateway()
+        self.gateway()
         harness.until(lambda: self.cluster.get_json(f"/api/v1/jobs/{job}")["state"] == "CANCELLED", "the job to be cancelled")
 
     def test_a_second_signal_ends_it_at_once(self):
-        gateway = self.cluster.start_gateway()
+        gateway = self.gateway()
         self.begin(gateway)
         gateway.popen.send_signal(signal.SIGTERM)
         harness.until(lambda: not gateway.ready(), "readyz to say no")
         self.assertEqual(gateway.terminate(), -signal.SIGTERM)
 
     def test_ready_follows_the_coordinator(self):
-        gateway = self.cluster.start_gateway()
+        gateway = self.gateway()
         coordinator = self.cluster.processes["coordinator"]
         coordinator.kill()
         harness.until(lambda: not gateway.ready(), "the gateway to be unready without a coordinator")
@@ -117,7 +122,7 @@ class EndTest(harness.ClusterTest):
         self.assertEqual(self.cluster.post(INFO, {"urls": [self.origin.url + "/quick"]})[0], 200)
 
     def test_a_coordinator_that_dies_in_mid_stream_is_waited_for(self):
-        gateway = self.cluster.start_gateway()
+        gateway = self.gateway()
         raw = self.begin(gateway)
         coordinator = self.cluster.processes["coordinator"]
         coordinator.kill()
