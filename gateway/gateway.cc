@@ -1,6 +1,7 @@
 #include "gateway/gateway.h"
 
 #include <atomic>
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,6 +19,8 @@ namespace {
 
 // Reading from a disk or a network folder can block; two lists at once are enough to fill the coordinator.
 constexpr int kListReaders = 2;
+// Shorter than the timeout that probes have by default, a second.
+constexpr auto kReadyPatience = std::chrono::milliseconds(300);
 
 }  // namespace
 
@@ -44,8 +47,10 @@ class Gateway::Parts {
 
   absl::Status Ready() {
     if (stopping_) return absl::UnavailableError("shutting down");
-    // Asking also makes an idle channel connect.
-    if (channel_->GetState(/*try_to_connect=*/true) == GRPC_CHANNEL_READY) return absl::OkStatus();
+    // Waiting makes an idle channel connect. Without somebody who waits or calls, gRPC looks at a connection
+    // that is coming about only every five seconds.
+    if (channel_->WaitForConnected(std::chrono::system_clock::now() + kReadyPatience))
+      return absl::OkStatus();
     return absl::UnavailableError("the coordinator cannot be reached");
   }
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import unittest
 
 sys.path[:0] = ["tests/cluster", "tests/gateway"]
@@ -99,6 +100,11 @@ class EndTest(harness.ClusterTest):
         self.assertIsNone(raw.chunk())  # Not the last chunk: broken.
         self.gateway()
         harness.until(lambda: self.cluster.get_json(f"/api/v1/jobs/{job}")["state"] == "CANCELLED", "the job to be cancelled")
+
+    def test_it_is_ready_at_once(self):
+        began = time.monotonic()
+        self.gateway()
+        self.assertLess(time.monotonic() - began, 3)
 
     def test_a_second_signal_ends_it_at_once(self):
         gateway = self.gateway()
