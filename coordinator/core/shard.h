@@ -1,7 +1,6 @@
 // The life of one shard: who may work on it, until when, and what of it has an outcome.
 //
-//   READY ──lease──▶ LEASED ──every leased item committed──▶ READY, or DONE where that was the last of the
-//   shard
+//   READY ──lease──▶ LEASED ──every leased item committed──▶ READY, or DONE with the shard's last one
 //     ▲                │ lapse, hand-back
 //     ├────────────────┤
 //     └──due── DELAYED ◀── hand-back with not_before

@@ -28,8 +28,7 @@ absl::Status NoJob(const std::string& id) {
 
 }  // namespace
 
-// --- Rows
-// ---------------------------------------------------------------------------------------------------
+// --- Rows -----------------------------------------------------------------------------------------------------
 
 absl::StatusOr<Batch::JobRow*> Batch::FindJob(const std::string& id) {
   if (const auto at = jobs_.find(id); at != jobs_.end()) return at->second.get();
@@ -97,8 +96,7 @@ Ledger::Changes Batch::TakeChanges() {
   return changes;
 }
 
-// --- Time
-// ---------------------------------------------------------------------------------------------------
+// --- Time -----------------------------------------------------------------------------------------------------
 
 absl::Status Batch::Recover() {
   const absl::Time until = transaction_.Now() + options_.disconnect_grace;
@@ -135,8 +133,7 @@ absl::Status Batch::ComeDue() {
   }
 }
 
-// --- Jobs
-// ---------------------------------------------------------------------------------------------------
+// --- Jobs -----------------------------------------------------------------------------------------------------
 
 absl::Status Batch::CreateJob(const core::NewJob& job, absl::StatusOr<core::Job>& answer) {
   const core::JobRecord record{core::MakeJob(job)};
@@ -200,8 +197,7 @@ absl::Status Batch::InsertOutcomes(JobRow& job, uint32_t shard, const std::vecto
   return transaction_.InsertChunk(job.row.job.id, chunk);
 }
 
-// --- Leases
-// -------------------------------------------------------------------------------------------------
+// --- Leases ---------------------------------------------------------------------------------------------------
 
 absl::StatusOr<Batch::ShardRow*> Batch::NextReady(Turn& turn) {
   if (turn.ready.empty()) {

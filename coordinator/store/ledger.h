@@ -48,8 +48,7 @@ class Ledger {
   Ledger(std::unique_ptr<Store> store, const Clock& clock, Options options);
   ~Ledger();  // Finishes what is queued, then stops. No verb may be called any more.
 
-  // --- Jobs
-  // --------------------------------------------------------------------------------------------------------
+  // --- Jobs ---------------------------------------------------------------------------------------------------
 
   // Creates a job in state kReading.
   void CreateJob(core::NewJob job, Callback<absl::StatusOr<core::Job>> done);
@@ -59,8 +58,7 @@ class Ledger {
   void FinishReading(std::string job_id, absl::Status how, Callback<absl::StatusOr<core::Job>> done);
   void CancelJob(std::string job_id, Callback<absl::StatusOr<core::Job>> done);
 
-  // --- Leases
-  // ------------------------------------------------------------------------------------------------------
+  // --- Leases -------------------------------------------------------------------------------------------------
   // `holder` is the worker_id of a Hello.
 
   // Leases READY shards to `holder`, at most `max_items` and `max_bytes` in sum (one shard is always given if
@@ -82,8 +80,7 @@ class Ledger {
   // is durable.
   void Tick(Callback<absl::Status> done);
 
-  // --- Reading, with connections of their own: never waits for writers
-  // -----------------------------------------------
+  // --- Reading, with connections of their own: never waits for writers ----------------------------------------
 
   absl::StatusOr<core::Job> GetJob(absl::string_view job_id);
   // Newest first; `before` is the id of the last job of the page before, or empty.
@@ -99,8 +96,7 @@ class Ledger {
   // The shard that holds `index`, with all its chunks so far; nullopt beyond the last shard known.
   absl::StatusOr<std::optional<core::ShardResults>> ReadShardAt(absl::string_view job_id, uint64_t index);
 
-  // --- Being told
-  // ----------------------------------------------------------------------------------------------------
+  // --- Being told ---------------------------------------------------------------------------------------------
 
   // What a committed batch changed. Called on the ledger's thread after each batch that changed anything.
   struct Changes {

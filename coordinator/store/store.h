@@ -78,8 +78,7 @@ class Store {
   // come to an end.
   virtual bool Exclusive() const = 0;
 
-  // --- Readers; thread-safe
-  // -----------------------------------------------------------------------------------
+  // --- Readers; thread-safe -----------------------------------------------------------------------------------
 
   virtual absl::StatusOr<std::optional<core::Job>> GetJob(absl::string_view id) = 0;
   // Highest id first, from below `before` on; from the highest where that is empty.
