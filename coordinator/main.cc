@@ -1,6 +1,4 @@
 // imgfleet-coordinator: options in, parts joined, signals waited for.
-#include <signal.h>
-
 #include <optional>
 
 #include "common/admin/admin.h"
@@ -8,6 +6,7 @@
 #include "common/grpc_log.h"
 #include "common/log.h"
 #include "common/metrics/metrics.h"
+#include "common/stop_signal.h"
 #include "common/version.h"
 #include "coordinator/coordinator.h"
 
@@ -48,13 +47,7 @@ int Main(int argc, char** argv) {
   log::Init("coordinator", settings.daemon.log_level);
   log::AdoptGrpcLog();
 
-  // Before the first thread, so that all inherit it and only sigwait sees them.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
+  StopSignal stop;
 
   metrics::Registry metrics("coordinator");
   auto started = Coordinator::Start(settings.coordinator, metrics, Clock::System());
@@ -66,10 +59,7 @@ int Main(int argc, char** argv) {
   log::Info("imgfleet %s listening address=%s store=%s admin=%s", kVersion, coordinator.address().ToString(),
             settings.coordinator.store, *admin == nullptr ? "off" : (*admin)->address().ToString());
 
-  int signal_number = 0;
-  sigwait(&signals, &signal_number);
-  // The next one ends the process at once.
-  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  const int signal_number = stop.Wait();
   log::Info("stopping signal=%d", signal_number);
   coordinator.Shutdown();
   log::Info("stopped");

@@ -1,13 +1,13 @@
 // imgfleet-gateway: options in, parts joined, signals waited for.
-#include <signal.h>
-
 #include <algorithm>
 #include <thread>
 
 #include "common/admin/admin.h"
 #include "common/config/config.h"
+#include "common/grpc_log.h"
 #include "common/log.h"
 #include "common/metrics/metrics.h"
+#include "common/stop_signal.h"
 #include "common/version.h"
 #include "gateway/gateway.h"
 
@@ -64,14 +64,9 @@ int Main(int argc, char** argv) {
   settings.Declare(program);
   if (const auto exit_code = program.Parse(argc, argv)) return *exit_code;
   log::Init("gateway", settings.daemon.log_level);
+  log::AdoptGrpcLog();
 
-  // Before the first thread, so that all inherit it and only sigwait sees them.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
+  StopSignal stop;
 
   metrics::Registry metrics("gateway");
   auto started = gateway::Gateway::Start(
@@ -85,10 +80,8 @@ int Main(int argc, char** argv) {
             serving.address().ToString(), settings.coordinator.ToString(),
             *admin == nullptr ? "off" : (*admin)->address().ToString());
 
-  int signal_number = 0;
-  sigwait(&signals, &signal_number);
-  log::Info("draining: up to %s for requests in work", absl::FormatDuration(settings.drain_timeout));
-  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // A second one ends it at once.
+  const int signal_number = stop.Wait();
+  log::Info("draining signal=%d timeout=%s", signal_number, absl::FormatDuration(settings.drain_timeout));
   serving.Shutdown(settings.drain_timeout);
   log::Info("stopped");
   return 0;

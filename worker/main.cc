@@ -1,6 +1,4 @@
 // imgfleet-worker: options in, parts joined, signals waited for.
-#include <signal.h>
-
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +10,7 @@
 #include "common/log.h"
 #include "common/metrics/metrics.h"
 #include "common/status.h"
+#include "common/stop_signal.h"
 #include "common/version.h"
 #include "worker/worker.h"
 
@@ -77,13 +76,7 @@ int Main(int argc, char** argv) {
   log::Init("worker", settings.daemon.log_level);
   log::AdoptGrpcLog();
 
-  // Before the first thread, so that all inherit it and only sigwait sees them.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
+  StopSignal stop;
 
   metrics::Registry metrics("worker");
   auto started =
@@ -96,10 +89,7 @@ int Main(int argc, char** argv) {
   log::Info("imgfleet %s working coordinator=%s admin=%s", kVersion, settings.coordinator.ToString(),
             *admin == nullptr ? "off" : (*admin)->address().ToString());
 
-  int signal_number = 0;
-  sigwait(&signals, &signal_number);
-  // The next one ends the process at once.
-  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  const int signal_number = stop.Wait();
   log::Info("draining signal=%d timeout=%s", signal_number, absl::FormatDuration(settings.drain_timeout));
   worker.Drain(settings.drain_timeout);
   log::Info("stopped");
