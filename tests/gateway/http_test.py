@@ -4,6 +4,7 @@
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -41,17 +42,8 @@ class HttpTest(harness.ClusterTest):
         self.addCleanup(raw.close)
         return raw
 
-    def ask(self, text):
-        """The whole answer to one request sent as it is."""
-        with sockets.Raw(self.cluster.http_port) as raw:
-            raw.send(text)
-            return raw.answer()
-
     def urls(self, *paths):
         return json.dumps({"urls": [self.origin.url + path for path in paths]})
-
-    def states(self):
-        return [job["state"] for job in self.cluster.get_json("/api/v1/jobs")["jobs"]]
 
     def latest(self):
         return self.cluster.get_json("/api/v1/jobs?page_size=1")["jobs"][0]
@@ -83,6 +75,18 @@ class HttpTest(harness.ClusterTest):
         raw.chunk()
         job = self.latest()["id"]
         raw.close()
+        harness.until(lambda: self.cluster.get_json(f"/api/v1/jobs/{job}")["state"] == "CANCELLED", "the job to be cancelled")
+
+    def test_a_client_that_ends_its_sending_side_counts_as_gone(self):
+        raw = self.raw()
+        raw.request("GET", "/ping")
+        raw.socket.shutdown(socket.SHUT_WR)
+        self.assertEqual(raw.answer()[0], 200)  # What is answered at once is still answered.
+        raw = self.raw()
+        raw.request("POST", INFO, self.urls("/held/8", "/quick/8"))
+        raw.head()
+        job = self.latest()["id"]
+        raw.socket.shutdown(socket.SHUT_WR)
         harness.until(lambda: self.cluster.get_json(f"/api/v1/jobs/{job}")["state"] == "CANCELLED", "the job to be cancelled")
 
     def test_a_job_cancelled_by_another_is_a_broken_answer_for_curl(self):
