@@ -222,7 +222,7 @@ void Dispatcher::OnTransferError(Exchange* exchange, Exchange::End end) {
   std::string message = exchange->error();
   switch (end) {
     case Exchange::End::kConnectFailed:
-      TryNextAddress(exchange, std::move(message));
+      TryNextAddress(exchange, exchange->connect_error());
       return;
     case Exchange::End::kBlocked:
       Fail(Leave(exchange, false), Failure::kBlockedAddress,

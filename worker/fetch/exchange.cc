@@ -204,6 +204,14 @@ Exchange::End Exchange::Finish(CURLcode code) {
   }
 }
 
+// Without the milliseconds that libcurl adds: failures of one kind read alike.
+std::string Exchange::connect_error() const {
+  long os_error = 0;
+  curl_easy_getinfo(handle_, CURLINFO_OS_ERRNO, &os_error);
+  if (os_error == 0) return absl::StrCat("no connection to ", route_->address, ": ", error());
+  return absl::StrCat("no connection to ", route_->address, ": ", std::strerror(static_cast<int>(os_error)));
+}
+
 std::string Exchange::error() const {
   if (refusal_ != nullptr) return refusal_;
   return error_[0] != '\0' ? error_ : "the answer cannot be read";

@@ -81,6 +81,8 @@ class Exchange {
   absl::Time started() const { return started_; }
   absl::Time last_bytes() const { return last_bytes_; }
   std::string error() const;
+  // After kConnectFailed: which address, and what the system said.
+  std::string connect_error() const;
 
   struct Timings {
     absl::Duration connect, tls, first_byte;
