@@ -52,7 +52,7 @@ def tool(name):
     cache = os.environ.get("IMGFLEET_CACHE")
     folders = [cache] if cache else []
     folders += [os.path.join(home, ".cache/imgfleet")
-                for home in (os.environ.get("HOME"), pwd.getpwuid(os.getuid()).pw_dir, "/root") if home]
+                for home in (os.environ.get("HOME"), pwd.getpwuid(os.getuid()).pw_dir) if home]
     for folder in folders:
         path = os.path.join(folder, "bin", name)
         if os.access(path, os.X_OK):
