@@ -75,6 +75,7 @@ TEST_F(CoordinatorTest, AReconnectKeepsTheLeaseAndEndsTheOlderStream) {
 class LapseTest : public CoordinatorTest {
  protected:
   LapseTest() { clock_ = &time_; }
+  ~LapseTest() override { coordinator_.reset(); }  // Before its clock.
 
   // Lets time pass in small steps, at most `limit`, while `other` asks something at each; returns when a lease came
   // to it, or the limit.
