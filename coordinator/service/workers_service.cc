@@ -219,17 +219,17 @@ void WorkersService::Stream::Call(LedgerCall call) {
     const core::LeaseRef lease = commit->chunk.lease;
     const auto items = static_cast<uint32_t>(commit->chunk.offsets.size());
     const Clock& clock = service_.clock_;
-    ledger.CommitChunk(
-        std::move(commit->chunk), [self, &counters, &clock, lease, number = commit->number, items,
-                                   begun = clock.Boot()](const core::CommitAnswer& answer) {
-          counters.commit_seconds.Observe(absl::ToDoubleSeconds(clock.Boot() - begun));
-          counters.chunks[static_cast<size_t>(answer.code)]->Increment();
-          {
-            absl::MutexLock lock(&self->mutex_);
-            --self->committing_;
-          }
-          self->Do([&](WorkSession& session) { session.Committed(lease, number, items, answer); });
-        });
+    ledger.CommitChunk(std::move(commit->chunk),
+                       [self, &counters, &clock, lease, number = commit->number, items,
+                        begun = clock.Boot()](const core::CommitAnswer& answer) {
+                         counters.commit_seconds.Observe(absl::ToDoubleSeconds(clock.Boot() - begun));
+                         counters.chunks[static_cast<size_t>(answer.code)]->Increment();
+                         self->Do([&](WorkSession& session) {
+                           // At one go with queueing the answer, or a stream that ends just now would end without it.
+                           --self->committing_;
+                           session.Committed(lease, number, items, answer);
+                         });
+                       });
   } else if (auto* back = std::get_if<HandBackCall>(&call)) {
     counters.handed_back.Increment();
     ledger.HandBack(back->lease, back->not_before,
