@@ -22,8 +22,19 @@ constexpr Names kNames[] = {
     {"avif", "image/avif"},
     {"heic", "image/heic"},
     {"tiff", "image/tiff"},
+    {"jxl", "image/jxl"},
+    {"jp2", "image/jp2"},
+    {"j2k", "image/x-jp2-codestream"},
+    {"psd", "image/vnd.adobe.photoshop"},
+    {"qoi", "image/qoi"},
+    {"dds", "image/vnd-ms.dds"},
+    {"icns", "image/x-icns"},
+    {"tga", "image/x-tga"},
+    {"pnm", "image/x-portable-anymap"},
+    {"hdr", "image/vnd.radiance"},
+    {"pcx", "image/vnd.zbrush.pcx"},
 };
-static_assert(sizeof(kNames) / sizeof(kNames[0]) == static_cast<size_t>(Format::kTiff) + 1);
+static_assert(sizeof(kNames) / sizeof(kNames[0]) == static_cast<size_t>(Format::kPcx) + 1);
 }  // namespace
 
 absl::string_view FormatName(Format format) { return kNames[static_cast<size_t>(format)].name; }

@@ -1,9 +1,10 @@
 // Reads what an image is from its first bytes.
 //
 // Probing never guesses: as long as the bytes at hand do not prove an answer it says which byte it needs
-// next, and a cut file gives kTruncated rather than a wrong size. It allocates nothing but error messages,
-// whatever the image claims, touches no I/O and keeps no state between calls: every call sees all bytes
-// fetched so far, and more of them never change an answer that was kOk.
+// next, and a cut file gives kTruncated rather than a wrong size. Whatever the image claims, it allocates
+// nothing but error messages, an icon's variants and an SVG's texts, all bounded; it touches no I/O and keeps
+// no state between calls: every call sees all bytes fetched so far, and more of them never change an answer
+// that was kOk.
 //
 //   Bytes seen = ...;                       // the file's prefix, perhaps with a hole and a later piece
 //   ProbeResult result = Probe(seen);
@@ -22,6 +23,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 
@@ -40,7 +42,20 @@ enum class Format : uint8_t {
   kAvif,
   kHeic,
   kTiff,
+  kJxl,
+  kJp2,
+  kJ2k,
+  kPsd,
+  kQoi,
+  kDds,
+  kIcns,
+  kTga,
+  kPnm,
+  kHdr,
+  kPcx,
 };
+
+enum class ColorSpace : uint8_t { kUnknown, kGray, kRgb, kPalette, kYcbcr, kCmyk, kYcck, kLab, kXyb };
 
 // "jpeg" and "image/jpeg". Static storage.
 absl::string_view FormatName(Format format);
@@ -54,6 +69,13 @@ enum class ProbeStatus : uint8_t {
   kUnsupported,  // A known image format, or variant, that is not measured, or an SVG that states no size;
                  // `message` names it.
   kNotAnImage,   // No image format begins like this.
+};
+
+// One image of an icon or cursor, as its directory lists it.
+struct IconVariant {
+  uint32_t width = 0, height = 0;
+  uint32_t bit_depth = 0;  // 0: the directory does not say.
+  uint64_t size_bytes = 0;
 };
 
 struct ImageInfo {
@@ -74,6 +96,18 @@ struct ImageInfo {
   std::optional<uint8_t> channels;
   std::optional<bool> has_alpha;
   std::optional<bool> progressive;
+  // Times an animation is shown; 0 for ever.
+  std::optional<uint32_t> loop_count;
+  std::optional<bool> has_icc;
+  ColorSpace color_space = ColorSpace::kUnknown;
+  // Pixels per inch.
+  std::optional<float> dpi_x, dpi_y;
+  // ICO, CUR and ICNS, in the file's order.
+  std::vector<IconVariant> variants;
+  // SVG: the root's attributes as written, at most kMaxSvgText bytes of each; empty where absent.
+  std::string svg_width, svg_height, svg_view_box;
+
+  static constexpr size_t kMaxSvgText = 64;
 };
 
 struct ProbeResult {
