@@ -26,7 +26,7 @@ v1::UploadJobRequest FirstMessage(const InfoOptions& options) {
   v1::UploadJobRequest first;
   v1::JobSpec& spec = *first.mutable_spec();
   spec.set_display_name(options.list == "-" ? "stdin" : options.list);
-  spec.mutable_measure()->set_depth(v1::HEADER);
+  spec.mutable_measure()->set_depth(options.depth);
   const int64_t micros = absl::ToInt64Microseconds(options.attempt_timeout);
   spec.mutable_limits()->mutable_attempt_timeout()->set_seconds(micros / 1'000'000);
   spec.mutable_limits()->mutable_attempt_timeout()->set_nanos(

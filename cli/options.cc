@@ -46,6 +46,10 @@ void DeclareInfo(config::Command& command, Options& options) {
                  "How the list is written; auto tells by its name, else by its first line.");
   command.Text("url-column", "NAME", &info.url_column, "The list's column of URLs, \"url\" unless named.");
   command.Text("id-column", "NAME", &info.id_column, "The list's column of ids, \"id\" unless named.");
+  command.Choice(
+      "depth", &info.depth, {{"header", v1::HEADER}, {"full", v1::FULL}, {"pixels", v1::PIXELS}},
+      "How much of an image is read: what tells format and dimensions; the whole body, for its SHA-256 and "
+      "whether it is complete; or that, decoded.");
   command.Duration("timeout", &info.attempt_timeout, absl::Milliseconds(1), absl::Minutes(10),
                    "For one attempt at one image.");
   command.Integer("attempts", &info.max_attempts, 1, 10, "Attempts at an image whose failure may pass.");

@@ -128,6 +128,20 @@ TEST_F(CoordinatorTest, AFollowingReaderGetsOutcomesAsTheyCome) {
   EXPECT_TRUE(reader->Finish().ok());
 }
 
+TEST_F(CoordinatorTest, TheDepthReachesTheWorkerWithTheLease) {
+  Start();
+  FakeWorker worker(channel_, "w");
+  worker.Read();
+  worker.Report(1000);
+  for (const v1::Depth depth : {v1::DEPTH_UNSPECIFIED, v1::HEADER, v1::FULL, v1::PIXELS}) {
+    v1::CreateJobRequest request = Inline(1);
+    request.mutable_spec()->mutable_measure()->set_depth(depth);
+    const v1::Depth complete = depth == v1::DEPTH_UNSPECIFIED ? v1::HEADER : depth;
+    EXPECT_EQ(Create(request).spec().measure().depth(), complete);
+    EXPECT_EQ(worker.NextLease().spec().measure().depth(), complete);
+  }
+}
+
 TEST_F(CoordinatorTest, RefusesWhatIsOutOfBoundsNamingTheField) {
   Start();
   struct Case {

@@ -62,6 +62,20 @@ absl::Status AppendItems(const json::value& items, std::string& lines) {
   return absl::OkStatus();
 }
 
+absl::Status ReadDepth(const json::value& value, v1::Measure& measure) {
+  const json::string* name = value.if_string();
+  if (name != nullptr && *name == "header") {
+    measure.set_depth(v1::HEADER);
+  } else if (name != nullptr && *name == "full") {
+    measure.set_depth(v1::FULL);
+  } else if (name != nullptr && *name == "pixels") {
+    measure.set_depth(v1::PIXELS);
+  } else {
+    return Wrong("depth", "is to be \"header\", \"full\" or \"pixels\"");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadLimits(const json::value& value, v1::FetchLimits& limits) {
   const json::object* object = value.if_object();
   if (object == nullptr) return Wrong("limits", "is to be an object");
@@ -129,6 +143,8 @@ absl::StatusOr<Submission> ParseSubmission(absl::string_view body, Strangers str
     } else if (name == "items") {
       ++lists;
       RETURN_IF_ERROR(AppendItems(value, submission.list));
+    } else if (name == "depth") {
+      RETURN_IF_ERROR(ReadDepth(value, *submission.spec.mutable_measure()));
     } else if (strangers == Strangers::kRefuse) {
       bool known = false;
       RETURN_IF_ERROR(ReadOption(name, value, submission.spec, known));

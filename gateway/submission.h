@@ -4,7 +4,11 @@
 //   {"urls": ["https://...", ...]}            ids are the indices
 //   {"items": [{"id": "a", "url": "..."}]}    `id` may be a string, a whole number, or missing
 //
-// exactly one of them, and beside it for POST /api/v1/jobs:
+// exactly one of them, and beside it
+//
+//   "depth": "header"                         or "full" or "pixels", see v1.Depth; header where it is missing
+//
+// and for POST /api/v1/jobs:
 //
 //   "kind": "measure", "name": "for people",
 //   "limits": {"attempt_timeout_ms": 30000, "max_attempts": 3, "max_body_bytes": 67108864}

@@ -38,6 +38,27 @@ TEST(ParseSubmission, OptionsAreForJobsOnly) {
   EXPECT_TRUE(ParseSubmission(R"({"urls": ["u"], "batch_size": 5})", Strangers::kPass).ok());
 }
 
+TEST(ParseSubmission, DepthIsTheCallersChoice) {
+  const std::pair<const char*, v1::Depth> depths[] = {
+      {"header", v1::HEADER}, {"full", v1::FULL}, {"pixels", v1::PIXELS}};
+  for (const Strangers strangers : {Strangers::kRefuse, Strangers::kPass}) {
+    for (const auto& [name, depth] : depths) {
+      const auto given =
+          ParseSubmission("{\"urls\": [\"u\"], \"depth\": \"" + std::string(name) + "\"}", strangers);
+      ASSERT_TRUE(given.ok()) << given.status();
+      EXPECT_EQ(given->spec.measure().depth(), depth);
+    }
+    EXPECT_EQ(ParseSubmission(R"({"urls": ["u"]})", strangers)->spec.measure().depth(),
+              v1::DEPTH_UNSPECIFIED);
+    for (const char* depth : {"\"deep\"", "\"FULL\"", "2", "null", "[]"}) {
+      const auto given =
+          ParseSubmission("{\"urls\": [\"u\"], \"depth\": " + std::string(depth) + "}", strangers);
+      EXPECT_EQ(given.status().code(), absl::StatusCode::kInvalidArgument) << depth;
+      EXPECT_EQ(given.status().message(), "\"depth\" is to be \"header\", \"full\" or \"pixels\"");
+    }
+  }
+}
+
 TEST(ParseSubmission, NothingToReadIsToldFromSomethingWrong) {
   for (const char* body :
        {"", "{", "[]", "null", "\"x\"", "{}", "{\"other\": 1}", "\xff", "{\"urls\": [\"a\"]} x"}) {

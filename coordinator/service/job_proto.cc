@@ -46,6 +46,9 @@ absl::StatusOr<v1::JobSpec> CompleteSpec(const v1::JobSpec& given) {
     case v1::HEADER:
       spec.mutable_measure()->set_depth(v1::HEADER);
       break;
+    case v1::FULL:
+    case v1::PIXELS:
+      break;
     default:
       return Bad("spec.measure.depth", absl::StrCat("depth ", spec.measure().depth(), " is not known here"));
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "common/status.h"
 #include "worker/task/measure.h"
 
@@ -14,6 +16,21 @@ namespace {
 constexpr uint32_t kHeldPerRunning = 8;
 constexpr uint32_t kMinHeld = 4096;
 
+// Nothing is measured less deeply than was asked for without saying so.
+void Refuse(Item item) {
+  v1::Outcome outcome;
+  outcome.set_index(item.index);
+  outcome.set_id(std::move(item.id));
+  outcome.set_url(std::move(item.url));
+  const v1::Depth depth = DepthOf(item);
+  outcome.mutable_error()->set_reason(v1::ItemError::INTERNAL);
+  outcome.mutable_error()->set_message(absl::StrCat(
+      "this worker cannot measure to depth ",
+      v1::Depth_IsValid(depth) ? absl::AsciiStrToLower(v1::Depth_Name(depth)) : absl::StrCat(depth),
+      ": run workers of the coordinator's release, or ask for another depth"));
+  item.done(std::move(outcome));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<EngineRunner>> EngineRunner::Create(fetch::Options options) {
@@ -24,7 +41,13 @@ absl::StatusOr<std::unique_ptr<EngineRunner>> EngineRunner::Create(fetch::Option
 void EngineRunner::Start(std::vector<Item> items) {
   std::vector<fetch::Request> requests;
   requests.reserve(items.size());
-  for (Item& item : items) requests.push_back(MeasureRequest(std::move(item)));
+  for (Item& item : items) {
+    if (CanMeasure(DepthOf(item))) {
+      requests.push_back(MeasureRequest(std::move(item)));
+    } else {
+      Refuse(std::move(item));
+    }
+  }
   engine_->Submit(std::move(requests));
 }
 

@@ -55,6 +55,13 @@ class Measurement final : public fetch::Client {
 
 }  // namespace
 
+v1::Depth DepthOf(const Item& item) {
+  const v1::Depth depth = item.lease == nullptr ? v1::HEADER : item.lease->spec.measure().depth();
+  return depth == v1::DEPTH_UNSPECIFIED ? v1::HEADER : depth;
+}
+
+bool CanMeasure(v1::Depth depth) { return depth == v1::HEADER; }
+
 fetch::Request MeasureRequest(Item item) {
   fetch::Request request;
   if (item.lease != nullptr) request.limits = ToLimits(item.lease->spec.limits());

@@ -12,6 +12,11 @@ namespace imgfleet::task {
 // pixels in 31 bits can take.
 inline constexpr uint64_t kMaxPixels = (uint64_t{1} << 31) - 1;
 
+// What the item's job asks for.
+v1::Depth DepthOf(const Item& item);
+// Whether MeasureRequest knows that depth.
+bool CanMeasure(v1::Depth depth);
+
 // The fetch of one item of a measuring job; `item.done` is called at its end.
 fetch::Request MeasureRequest(Item item);
 

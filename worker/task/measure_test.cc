@@ -127,6 +127,20 @@ TEST_F(MeasureTest, RefusesMorePixelsThanAreTaken) {
   EXPECT_EQ(MeasureFile(Gif(65535, 65535)).error().reason(), v1::ItemError::TOO_MANY_PIXELS);
 }
 
+TEST_F(MeasureTest, ADepthThatIsNotKnownIsRefusedAndNotMeasuredOtherwise) {
+  files_["/file"] = Gif(3, 2);
+  v1::JobSpec spec;
+  spec.mutable_measure()->set_depth(static_cast<v1::Depth>(77));
+  const v1::Outcome outcome = Measure(origin_.Url("/file"), spec);
+  EXPECT_EQ(outcome.index(), 7u);
+  EXPECT_EQ(outcome.id(), "seven");
+  EXPECT_EQ(outcome.error().reason(), v1::ItemError::INTERNAL);
+  EXPECT_FALSE(outcome.error().retryable());
+  EXPECT_NE(outcome.error().message().find("depth 77"), std::string::npos) << outcome.error().message();
+  EXPECT_FALSE(outcome.has_fetch());
+  EXPECT_EQ(outcome.attempts(), 0u);
+}
+
 TEST_F(MeasureTest, AnAbandonedLeaseEndsItsItems) {
   ScriptedOrigin silent([](const ScriptedOrigin::Request&) { return Answer{"", Answer::kHang}; });
   auto lease = std::make_shared<Lease>();

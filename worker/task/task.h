@@ -27,7 +27,7 @@ struct Item {
   std::string id;
   std::string url;
   std::shared_ptr<const Lease> lease;
-  // Called exactly once, on an engine thread; must not block. The outcome carries index, id and url.
+  // Called exactly once, on an engine thread or from Start; must not block. The outcome carries index, id and url.
   std::function<void(v1::Outcome)> done;
 };
 
