@@ -2,13 +2,17 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/ascii.h"
 #include "common/outcome/reasons.h"
 #include "common/utf8.h"
 
 namespace imgfleet::outcome {
 namespace {
+
+constexpr char kHex[] = "0123456789abcdef";
 
 void Append(absl::string_view text, std::string& out) { out.append(text.data(), text.size()); }
 
@@ -42,6 +46,12 @@ void BoolOrNull(absl::string_view name, bool known, bool value, std::string& out
 void TextIfAny(absl::string_view name, absl::string_view text, std::string& out) {
   if (!text.empty()) Text(name, text, out);
 }
+// JSON has no word for other numbers.
+void RealIfFinite(absl::string_view name, bool known, float number, std::string& out) {
+  if (!known || !std::isfinite(number)) return;
+  Append(name, out);
+  AppendReal(number, out);
+}
 
 // 1 for what stands as it is in a JSON string: all of ASCII but control characters, quote and backslash.
 constexpr std::array<bool, 256> kPlain = [] {
@@ -51,7 +61,6 @@ constexpr std::array<bool, 256> kPlain = [] {
 }();
 
 void AppendEscape(unsigned char c, std::string& out) {
-  static constexpr char kHex[] = "0123456789abcdef";
   switch (c) {
     case '"':
       return Append("\\\"", out);
@@ -84,6 +93,78 @@ size_t AppendBeyondAscii(absl::string_view text, std::string& out) {
   return valid;
 }
 
+void AppendErrorObject(absl::string_view name, const v1::ItemError& error, std::string& out) {
+  Append(name, out);
+  Text("{\"reason\":", ReasonName(error.reason()), out);
+  Text(",\"message\":", error.message(), out);
+  Bool(",\"retryable\":", error.retryable(), out);
+  if (error.has_http_status()) Number(",\"http_status\":", error.http_status(), out);
+  if (error.has_line()) Number(",\"line\":", error.line(), out);
+  out += '}';
+}
+
+void AppendVariants(const v1::ImageInfo& image, std::string& out) {
+  absl::string_view before = ",\"variants\":[{\"width\":";
+  for (const v1::IconVariant& variant : image.variants()) {
+    Number(before, variant.width(), out);
+    Number(",\"height\":", variant.height(), out);
+    if (variant.bit_depth() != 0) Number(",\"bit_depth\":", variant.bit_depth(), out);
+    Number(",\"size_bytes\":", variant.size_bytes(), out);
+    before = "},{\"width\":";
+  }
+  Append("}]", out);
+}
+
+// The comma that each member brings is taken back before the first.
+void AppendMembers(absl::string_view name, std::string& out, absl::FunctionRef<void()> members) {
+  Append(name, out);
+  out += '{';
+  const size_t begin = out.size();
+  members();
+  if (out.size() > begin) out.erase(begin, 1);
+  out += '}';
+}
+
+void AppendPixels(const v1::PixelInfo& pixels, std::string& out) {
+  Bool(",\"pixels\":{\"decoded\":", pixels.decoded(), out);
+  if (pixels.has_phash()) {
+    std::string bytes;
+    for (int shift = 56; shift >= 0; shift -= 8) bytes += static_cast<char>(pixels.phash() >> shift);
+    Append(",\"phash\":\"", out);
+    AppendHex(bytes, out);
+    out += '"';
+  }
+  TextIfAny(",\"average_color\":", pixels.average_color(), out);
+  TextIfAny(",\"dominant_color\":", pixels.dominant_color(), out);
+  TextIfAny(",\"blurhash\":", pixels.blurhash(), out);
+  if (pixels.has_error()) AppendErrorObject(",\"error\":", pixels.error(), out);
+  out += '}';
+}
+
+// What only some images have, or only deeper reading gives: left out where it is not known.
+void AppendMore(const v1::ImageInfo& image, std::string& out) {
+  if (image.has_loop_count()) Number(",\"loop_count\":", image.loop_count(), out);
+  if (image.has_has_icc()) Bool(",\"has_icc\":", image.has_icc(), out);
+  TextIfAny(",\"color_space\":", ColorSpaceName(image.color_space()), out);
+  RealIfFinite(",\"dpi_x\":", image.has_dpi_x(), image.dpi_x(), out);
+  RealIfFinite(",\"dpi_y\":", image.has_dpi_y(), image.dpi_y(), out);
+  if (image.variants_size() > 0) AppendVariants(image, out);
+  if (image.has_svg()) {
+    AppendMembers(",\"svg\":", out, [&] {
+      TextIfAny(",\"width\":", image.svg().width(), out);
+      TextIfAny(",\"height\":", image.svg().height(), out);
+      TextIfAny(",\"view_box\":", image.svg().view_box(), out);
+    });
+  }
+  if (!image.sha256().empty()) {
+    Append(",\"sha256\":\"", out);
+    AppendHex(image.sha256(), out);
+    out += '"';
+  }
+  if (image.has_complete()) Bool(",\"complete\":", image.complete(), out);
+  if (image.has_pixels()) AppendPixels(image.pixels(), out);
+}
+
 void AppendImage(const v1::ImageInfo& image, bool fetched, uint64_t fetched_bytes, std::string& out) {
   Text(",\"status\":\"ok\",\"format\":", image.format(), out);
   Number(",\"width\":", image.width(), out);
@@ -103,15 +184,11 @@ void AppendImage(const v1::ImageInfo& image, bool fetched, uint64_t fetched_byte
   if (image.size_source() != v1::SIZE_SOURCE_UNSPECIFIED) {
     Text(",\"size_source\":", v1::SizeSource_Name(image.size_source()), out);
   }
+  AppendMore(image, out);
 }
 
 void AppendError(const v1::ItemError& error, bool fetched, uint64_t fetched_bytes, std::string& out) {
-  Text(",\"status\":\"error\",\"error\":{\"reason\":", ReasonName(error.reason()), out);
-  Text(",\"message\":", error.message(), out);
-  Bool(",\"retryable\":", error.retryable(), out);
-  if (error.has_http_status()) Number(",\"http_status\":", error.http_status(), out);
-  if (error.has_line()) Number(",\"line\":", error.line(), out);
-  out += '}';
+  AppendErrorObject(",\"status\":\"error\",\"error\":", error, out);
   if (fetched) Number(",\"fetched_bytes\":", fetched_bytes, out);
 }
 
@@ -120,6 +197,7 @@ void AppendFetch(const v1::FetchInfo& fetch, uint32_t attempts, std::string& out
   Number(",\"http_status\":", fetch.http_status(), out);
   TextIfAny(",\"final_url\":", fetch.final_url(), out);
   TextIfAny(",\"content_type\":", fetch.content_type(), out);
+  if (fetch.has_content_type_wrong()) Bool(",\"content_type_wrong\":", fetch.content_type_wrong(), out);
   TextIfAny(",\"etag\":", fetch.etag(), out);
   TextIfAny(",\"last_modified\":", fetch.last_modified(), out);
   Number(",\"timings_us\":{\"dns\":", fetch.dns_us(), out);
@@ -177,6 +255,26 @@ void AppendV1Entry(const v1::Outcome& outcome, std::string& out) {
     Text(", \"reason\": ", ReasonName(outcome.error().reason()), out);
     out += '}';
   }
+}
+
+absl::string_view ColorSpaceName(v1::ColorSpace space) {
+  static constexpr absl::string_view kNames[] = {"",     "gray", "rgb", "palette", "ycbcr",
+                                                 "cmyk", "ycck", "lab", "xyb"};
+  static_assert(sizeof(kNames) / sizeof(kNames[0]) == v1::ColorSpace_ARRAYSIZE);
+  return space >= 0 && space < v1::ColorSpace_ARRAYSIZE ? kNames[space] : absl::string_view();
+}
+
+void AppendHex(absl::string_view bytes, std::string& out) {
+  for (const char c : bytes) {
+    out += kHex[static_cast<unsigned char>(c) >> 4];
+    out += kHex[static_cast<unsigned char>(c) & 15];
+  }
+}
+
+void AppendReal(float number, std::string& out) {
+  char digits[32];
+  const auto end = std::to_chars(digits, digits + sizeof(digits), number).ptr;
+  out.append(digits, end - digits);
 }
 
 std::string PillowName(absl::string_view format) {

@@ -22,13 +22,23 @@ void AppendJsonString(absl::string_view text, std::string& out);
 //   {"index":0,"id":"0","url":"https://...","status":"ok","format":"jpeg","width":800,"height":600,"display_width":600,
 //    "display_height":800,"orientation":6,"size_bytes":20413,"fetched_bytes":16384,"animated":false,"frames":null,
 //    "bit_depth":8,"channels":3,"has_alpha":false,"progressive":null,"mime":"image/jpeg","size_source":
-//    "CONTENT_RANGE", FETCH}
+//    "CONTENT_RANGE", MORE, FETCH}
 //   {"index":1,"id":"1","url":"https://...","status":"error","error":{"reason":"HTTP_STATUS","message":"...",
 //    "retryable":false,"http_status":404}, "fetched_bytes":512, FETCH}
 //
-// A field that the header did not tell is null. `error` has `http_status` or `line` where they are known.
-// FETCH is "attempts", "http_status", those of "final_url", "content_type", "etag", "last_modified" that are
-// known, and "timings_us":{"dns":..,"connect":..,"tls":..,"first_byte":..,"total":..}; all of it is absent,
+// Of these, a field that the header did not tell is null. MORE are those of the following that are known; one
+// that is not is left out:
+//
+//   "loop_count":0,"has_icc":true,"color_space":"ycbcr","dpi_x":72,"dpi_y":72.5,
+//   "variants":[{"width":16,"height":16,"bit_depth":32,"size_bytes":1128},...]   (bit_depth where the directory says)
+//   "svg":{"width":"10em","height":"100%","view_box":"0 0 3 4"}                  (those that the file has)
+//   "sha256":"64 hexadecimal digits","complete":true,
+//   "pixels":{"decoded":true,"phash":"16 hexadecimal digits","average_color":"#rrggbb","dominant_color":"#rrggbb",
+//    "blurhash":"..."}              (with an "error" as below where decoding gave one)
+//
+// `error` has `http_status` or `line` where they are known.
+// FETCH is "attempts", "http_status", those of "final_url", "content_type", "content_type_wrong", "etag",
+// "last_modified" that are known, and "timings_us":{"dns":..,"connect":..,"tls":..,"first_byte":..,"total":..}; all of it is absent,
 // and so is fetched_bytes, where nothing was sent.
 void AppendOutcomeJson(const v1::Outcome& outcome, std::string& out);
 
@@ -40,6 +50,15 @@ void AppendOutcomeJson(const v1::Outcome& outcome, std::string& out);
 //   "1": {"url": "https://...", "image_info": "", "error": "Image could not be requested.", "reason":
 //   "DNS_FAILURE"}
 void AppendV1Entry(const v1::Outcome& outcome, std::string& out);
+
+// The words of color_space: "gray", "rgb", ...; empty where it is not known.
+absl::string_view ColorSpaceName(v1::ColorSpace space);
+
+// Two lower-case digits for each byte of `bytes`.
+void AppendHex(absl::string_view bytes, std::string& out);
+
+// `number` in the fewest digits that give it back; it must be finite.
+void AppendReal(float number, std::string& out);
 
 // The name that Pillow has for one of ImageInfo.format's words ("JPEG", "HEIF" for heic), upper case for any
 // other.

@@ -1,6 +1,7 @@
 // JSON and CSV, parsed back by a library that did not write them.
 #include "common/outcome/json.h"
 
+#include <limits>
 #include <random>
 #include <string>
 
@@ -38,6 +39,39 @@ v1::Outcome Measured() {
   return outcome;
 }
 
+// With every field that may be left out.
+v1::Outcome Deep() {
+  v1::Outcome outcome = Measured();
+  v1::ImageInfo& image = *outcome.mutable_image();
+  image.set_loop_count(0);
+  image.set_has_icc(true);
+  image.set_color_space(v1::YCBCR);
+  image.set_dpi_x(72);
+  image.set_dpi_y(300.5f);
+  for (const uint32_t bits : {32, 0}) {
+    v1::IconVariant& variant = *image.add_variants();
+    variant.set_width(16);
+    variant.set_height(24);
+    variant.set_bit_depth(bits);
+    variant.set_size_bytes(1128);
+  }
+  image.mutable_svg()->set_height("100%");
+  image.mutable_svg()->set_view_box("0,0 \"3\" 4");
+  image.set_sha256(std::string("\x01\xab\xff\x00", 4));
+  image.set_complete(false);
+  v1::PixelInfo& pixels = *image.mutable_pixels();
+  pixels.set_decoded(true);
+  pixels.set_phash(0x00ff'1234'5678'9abc);
+  pixels.set_average_color("#010203");
+  pixels.set_dominant_color("#a0b0c0");
+  pixels.set_blurhash("L~\"");
+  pixels.mutable_error()->set_reason(v1::ItemError::CORRUPT);
+  pixels.mutable_error()->set_message("cut, short");
+  outcome.mutable_fetch()->set_content_type("text/html");
+  outcome.mutable_fetch()->set_content_type_wrong(true);
+  return outcome;
+}
+
 v1::Outcome Failed() {
   v1::Outcome outcome;
   outcome.set_index(1);
@@ -67,6 +101,30 @@ TEST(JsonTest, OneOutcomeALine) {
       Line(Failed()),
       R"({"index":1,"id":"a\"b","url":"","status":"error","error":{"reason":"BAD_ROW","message":"l.tsv:3: bad",)"
       R"("retryable":false,"line":3}})");
+}
+
+TEST(JsonTest, WhatIsKnownBesidesComesBehind) {
+  const std::string line = Line(Deep());
+  EXPECT_NE(
+      line.find(
+          R"("size_source":"CONTENT_RANGE","loop_count":0,"has_icc":true,"color_space":"ycbcr","dpi_x":72,)"
+          R"("dpi_y":300.5,"variants":[{"width":16,"height":24,"bit_depth":32,"size_bytes":1128},)"
+          R"({"width":16,"height":24,"size_bytes":1128}],"svg":{"height":"100%","view_box":"0,0 \"3\" 4"},)"
+          R"("sha256":"01abff00","complete":false,"pixels":{"decoded":true,"phash":"00ff123456789abc",)"
+          R"("average_color":"#010203","dominant_color":"#a0b0c0","blurhash":"L~\"","error":{"reason":"CORRUPT",)"
+          R"("message":"cut, short","retryable":false}},"attempts":1,"http_status":206,"content_type":"text/html",)"
+          R"("content_type_wrong":true,"etag":)"),
+      std::string::npos)
+      << line;
+  boost::system::error_code error;
+  json::parse(line, error);
+  EXPECT_FALSE(error) << line;
+  v1::Outcome empty = Measured();
+  empty.mutable_image()->mutable_svg();
+  empty.mutable_image()->mutable_pixels();
+  empty.mutable_image()->set_dpi_x(std::numeric_limits<float>::infinity());
+  EXPECT_NE(Line(empty).find(R"("svg":{},"pixels":{"decoded":false},)"), std::string::npos) << Line(empty);
+  EXPECT_EQ(Line(empty).find("dpi"), std::string::npos);
 }
 
 TEST(JsonTest, TheEntryOfApiV1) {
@@ -178,8 +236,16 @@ TEST(CsvTest, EveryRowHasTheHeadersColumns) {
   EXPECT_EQ(out,
             "0,0,\"https://a/?x=1,2\",ok,,,,,jpeg,image/"
             "jpeg,800,600,600,800,6,20413,CONTENT_RANGE,false,,8,,false,,206,"
-            "16384,1,,,\"\"\"x\"\"\",,1234\r\n");
+            "16384,1,,,\"\"\"x\"\"\",,1234,,,,,,,,,,,,,,,,,,,\r\n");
   EXPECT_EQ(std::count(out.begin(), out.end(), ','), columns + 1);  // One stands inside the URL.
+  out.clear();
+  AppendOutcomeCsv(Deep(), out);
+  EXPECT_EQ(std::count(out.begin(), out.end(), ','), columns + 3);
+  EXPECT_NE(
+      out.find(",1234,true,0,true,ycbcr,72,300.5,16x24x32:1128 16x24:1128,,100%,\"0,0 \"\"3\"\" 4\","
+               "01abff00,false,true,00ff123456789abc,#010203,#a0b0c0,\"L~\"\"\",CORRUPT,\"cut, short\"\r\n"),
+      std::string::npos)
+      << out;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "worker/image/probe.h"
@@ -56,27 +57,38 @@ inline Fetched FetchAndProbe(const std::string& file, uint64_t first, uint64_t l
   return fetched;
 }
 
-inline bool SameInfo(const ImageInfo& a, const ImageInfo& b) {
-  return a.format == b.format && a.width == b.width && a.height == b.height &&
-         a.display_width == b.display_width && a.display_height == b.display_height &&
-         a.orientation == b.orientation && a.animated == b.animated && a.frames == b.frames &&
-         a.bit_depth == b.bit_depth && a.channels == b.channels && a.has_alpha == b.has_alpha &&
-         a.progressive == b.progressive;
+// Every field of the answer.
+inline bool SameInfo(const ImageInfo& a, const ImageInfo& b) { return a == b; }
+
+inline std::string Describe(const ImageInfo& info) {
+  static constexpr const char* kColorSpace[] = {"-",    "gray", "rgb", "palette", "ycbcr",
+                                                "cmyk", "ycck", "lab", "xyb"};
+  auto number = [](const auto& value) {
+    return value ? std::to_string(static_cast<int64_t>(*value)) : std::string("-");
+  };
+  auto real = [](const std::optional<float>& value) { return value ? std::to_string(*value) : "-"; };
+  std::string text = std::string(FormatName(info.format)) + " " + std::to_string(info.width) + "x" +
+                     std::to_string(info.height) + " shown " + std::to_string(info.display_width) + "x" +
+                     std::to_string(info.display_height) + " orientation " +
+                     std::to_string(info.orientation) + " animated " + std::to_string(info.animated) +
+                     " frames " + number(info.frames) + " loops " + number(info.loop_count) + " bits " +
+                     number(info.bit_depth) + " channels " + number(info.channels) + " alpha " +
+                     number(info.has_alpha) + " progressive " + number(info.progressive) + " icc " +
+                     number(info.has_icc) + " colour " + kColorSpace[static_cast<int>(info.color_space)] +
+                     " dpi " + real(info.dpi_x) + "x" + real(info.dpi_y);
+  for (const IconVariant& variant : info.variants) {
+    text += " [" + std::to_string(variant.width) + "x" + std::to_string(variant.height) + " of " +
+            std::to_string(variant.bit_depth) + " bits, " + std::to_string(variant.size_bytes) + " bytes]";
+  }
+  if (!info.svg_width.empty() || !info.svg_height.empty() || !info.svg_view_box.empty())
+    text += " svg '" + info.svg_width + "' '" + info.svg_height + "' '" + info.svg_view_box + "'";
+  return text;
 }
 
 inline std::string Describe(const ProbeResult& result) {
   static constexpr const char* kStatus[] = {"ok",      "need more",   "truncated",
                                             "corrupt", "unsupported", "not an image"};
-  const ImageInfo& info = result.info;
-  auto number = [](const auto& value) {
-    return value ? std::to_string(static_cast<int>(*value)) : std::string("-");
-  };
-  return std::string(kStatus[static_cast<int>(result.status)]) + " " + std::string(FormatName(info.format)) +
-         " " + std::to_string(info.width) + "x" + std::to_string(info.height) + " shown " +
-         std::to_string(info.display_width) + "x" + std::to_string(info.display_height) + " orientation " +
-         std::to_string(info.orientation) + " animated " + std::to_string(info.animated) + " frames " +
-         number(info.frames) + " bits " + number(info.bit_depth) + " channels " + number(info.channels) +
-         " alpha " + number(info.has_alpha) + " progressive " + number(info.progressive) + " need " +
+  return std::string(kStatus[static_cast<int>(result.status)]) + " " + Describe(result.info) + " need " +
          std::to_string(result.need_offset) + "+" + std::to_string(result.need_bytes) + " " + result.message;
 }
 

@@ -76,6 +76,8 @@ struct IconVariant {
   uint32_t width = 0, height = 0;
   uint32_t bit_depth = 0;  // 0: the directory does not say.
   uint64_t size_bytes = 0;
+
+  bool operator==(const IconVariant&) const = default;
 };
 
 struct ImageInfo {
@@ -108,6 +110,9 @@ struct ImageInfo {
   std::string svg_width, svg_height, svg_view_box;
 
   static constexpr size_t kMaxSvgText = 64;
+
+  // Every field; numbers exactly.
+  bool operator==(const ImageInfo&) const = default;
 };
 
 struct ProbeResult {

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/utf8.h"
+#include "worker/task/content_type.h"
 #include "worker/task/measure.h"
 
 namespace imgfleet::task {
@@ -31,6 +33,30 @@ v1::SizeSource ToSizeSource(fetch::SizeSource source) {
       break;
   }
   return v1::SIZE_SOURCE_UNSPECIFIED;
+}
+
+v1::ColorSpace ToColorSpace(image::ColorSpace space) {
+  switch (space) {
+    case image::ColorSpace::kGray:
+      return v1::GRAY;
+    case image::ColorSpace::kRgb:
+      return v1::RGB;
+    case image::ColorSpace::kPalette:
+      return v1::PALETTE;
+    case image::ColorSpace::kYcbcr:
+      return v1::YCBCR;
+    case image::ColorSpace::kCmyk:
+      return v1::CMYK;
+    case image::ColorSpace::kYcck:
+      return v1::YCCK;
+    case image::ColorSpace::kLab:
+      return v1::LAB;
+    case image::ColorSpace::kXyb:
+      return v1::XYB;
+    case image::ColorSpace::kUnknown:
+      break;
+  }
+  return v1::COLOR_SPACE_UNSPECIFIED;
 }
 
 v1::ItemError::Reason ToReason(ProbeStatus status) {
@@ -69,6 +95,22 @@ void SetError(v1::ItemError::Reason reason, std::string message, v1::Outcome* ou
   v1::ItemError* error = outcome->mutable_error();
   error->set_reason(reason);
   error->set_message(ToUtf8(std::move(message)));
+}
+
+// What only icons and SVGs have.
+void FillParts(const image::ImageInfo& info, v1::ImageInfo* image) {
+  for (const image::IconVariant& from : info.variants) {
+    v1::IconVariant* variant = image->add_variants();
+    variant->set_width(from.width);
+    variant->set_height(from.height);
+    variant->set_bit_depth(from.bit_depth);
+    variant->set_size_bytes(from.size_bytes);
+  }
+  if (info.svg_width.empty() && info.svg_height.empty() && info.svg_view_box.empty()) return;
+  v1::SvgSize* svg = image->mutable_svg();
+  svg->set_width(ToUtf8(info.svg_width));
+  svg->set_height(ToUtf8(info.svg_height));
+  svg->set_view_box(ToUtf8(info.svg_view_box));
 }
 
 }  // namespace
@@ -140,6 +182,12 @@ void FillImage(const image::ProbeResult& probed, const fetch::Report& report, v1
   if (info.channels.has_value()) image->set_channels(*info.channels);
   if (info.has_alpha.has_value()) image->set_has_alpha(*info.has_alpha);
   if (info.progressive.has_value()) image->set_progressive(*info.progressive);
+  if (info.loop_count.has_value()) image->set_loop_count(*info.loop_count);
+  if (info.has_icc.has_value()) image->set_has_icc(*info.has_icc);
+  image->set_color_space(ToColorSpace(info.color_space));
+  if (info.dpi_x.has_value()) image->set_dpi_x(*info.dpi_x);
+  if (info.dpi_y.has_value()) image->set_dpi_y(*info.dpi_y);
+  FillParts(info, image);
 }
 
 void FillFailure(fetch::Report* report, v1::Outcome* outcome) {
@@ -156,7 +204,14 @@ void FillFetch(fetch::Report* report, v1::Outcome* outcome) {
   fetch->set_http_status(report->http_status);
   fetch->set_fetched_bytes(report->fetched_bytes);
   if (!report->final_url.empty()) fetch->set_final_url(ToUtf8(std::move(report->final_url)));
-  if (!report->content_type.empty()) fetch->set_content_type(ToUtf8(std::move(report->content_type)));
+  if (!report->content_type.empty()) {
+    if (outcome->has_image()) {
+      const std::optional<bool> wrong =
+          IsContentTypeWrong(report->content_type, outcome->image().format(), outcome->image().mime());
+      if (wrong.has_value()) fetch->set_content_type_wrong(*wrong);
+    }
+    fetch->set_content_type(ToUtf8(std::move(report->content_type)));
+  }
   if (!report->etag.empty()) fetch->set_etag(ToUtf8(std::move(report->etag)));
   if (!report->last_modified.empty()) fetch->set_last_modified(ToUtf8(std::move(report->last_modified)));
   fetch->set_dns_us(Micros(report->dns));

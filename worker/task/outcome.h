@@ -13,7 +13,8 @@ v1::ItemError::Reason ToReason(fetch::Failure failure);
 void FillImage(const image::ProbeResult& probed, const fetch::Report& report, v1::Outcome* outcome);
 // The failure of the fetch.
 void FillFailure(fetch::Report* report, v1::Outcome* outcome);
-// FetchInfo and attempts; takes the report's texts.
+// FetchInfo and attempts; takes the report's texts. After FillImage: what the image is decides whether the
+// origin's content type is wrong.
 void FillFetch(fetch::Report* report, v1::Outcome* outcome);
 
 }  // namespace imgfleet::task
