@@ -5,10 +5,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
+#include <initializer_list>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "common/address_registry.h"
 #include "common/log.h"
 #include "common/status.h"
 
@@ -24,98 +25,103 @@ bool SamePrefix(const uint8_t* a, const uint8_t* b, int bits) {
   return ((a[bits / 8] ^ b[bits / 8]) & mask) == 0;
 }
 
-// A table of blocks, parsed once.
-std::vector<Cidr> Blocks(std::initializer_list<const char*> texts) {
-  std::vector<Cidr> blocks;
-  for (const char* text : texts) {
-    absl::StatusOr<Cidr> block = Cidr::Parse(text);
-    IMGFLEET_CHECK(block.ok());
-    blocks.push_back(*block);
-  }
-  return blocks;
+Cidr Block(const char* text) {
+  absl::StatusOr<Cidr> block = Cidr::Parse(text);
+  IMGFLEET_CHECK(block.ok());
+  return *block;
 }
+
+// The registries, parsed once.
+struct Registry {
+  struct Special {
+    Cidr block;
+    SpecialBlock::Reachable reachable;
+  };
+
+  Registry() {
+    for (const auto& table : {SpecialPurposeV4(), SpecialPurposeV6()}) {
+      for (const SpecialBlock& row : table) special.push_back({Block(row.block), row.reachable});
+    }
+    // The smallest first: it speaks.
+    std::stable_sort(special.begin(), special.end(),
+                     [](const Special& a, const Special& b) { return a.block.prefix() > b.block.prefix(); });
+    for (const char* block : AssignedV6()) assigned_v6.push_back(Block(block));
+    for (const ClosedBlock& row : ClosedBesides()) closed.push_back(Block(row.block));
+    for (const ClosedBlock& row : CloudPlatforms()) platforms.push_back(Block(row.block));
+  }
+
+  static const Registry& Get() {
+    static const auto* registry = new Registry;
+    return *registry;
+  }
+
+  std::vector<Special> special;
+  std::vector<Cidr> assigned_v6, closed, platforms;
+};
 
 bool In(const std::vector<Cidr>& blocks, const IpAddress& address) {
   return std::any_of(blocks.begin(), blocks.end(),
                      [&](const Cidr& block) { return block.Contains(address); });
 }
 
-// IANA IPv4 special-purpose registry, what is not globally reachable, and multicast and class E.
-const std::vector<Cidr>& ClosedV4() {
-  static const auto* blocks = new std::vector<Cidr>(Blocks({
-      "0.0.0.0/8",        // this network
-      "10.0.0.0/8",       // private
-      "100.64.0.0/10",    // shared, carrier-grade NAT
-      "127.0.0.0/8",      // loopback
-      "169.254.0.0/16",   // link-local, cloud metadata
-      "172.16.0.0/12",    // private
-      "192.0.0.0/24",     // IETF protocol assignments; its two global anycast addresses serve no web
-      "192.0.2.0/24",     // documentation
-      "192.31.196.0/24",  // AS112: answers reverse DNS only
-      "192.52.193.0/24",  // AMT
-      "192.88.99.0/24",   // 6to4 relay, deprecated
-      "192.168.0.0/16",   // private
-      "192.175.48.0/24",  // AS112
-      "198.18.0.0/15",    // benchmarking
-      "198.51.100.0/24",  // documentation
-      "203.0.113.0/24",   // documentation
-      "224.0.0.0/4",      // multicast
-      "240.0.0.0/4",      // reserved, broadcast
-      // Public by the registry, but answered inside a cloud by its platform, with credentials.
-      "168.63.129.16/32",    // Azure
-      "100.100.100.200/32",  // Alibaba, inside 100.64.0.0/10 already
-  }));
-  return *blocks;
+// An IPv4 address that a packet to an IPv6 address may come out at, and where in it the address stands.
+struct Inner {
+  IpAddress address;
+  int first_bit;
+};
+
+// Takes the four bytes from `offset` on, leaving out byte 8, which RFC 6052 keeps free.
+IpAddress V4At(const std::array<uint8_t, 16>& bytes, int offset, uint32_t flip = 0) {
+  uint32_t v4 = 0;
+  for (int taken = 0; taken < 4; ++offset) {
+    if (offset == 8) continue;
+    v4 = v4 << 8 | bytes[offset];
+    ++taken;
+  }
+  return IpAddress::V4(v4 ^ flip);
 }
 
-// IANA "IPv6 Global Unicast Address Assignments": what has been given to a registry. All else is nobody's.
-const std::vector<Cidr>& AllocatedV6() {
-  static const auto* blocks = new std::vector<Cidr>(Blocks({
-      "2001:200::/23",  "2001:400::/23",  "2001:600::/23",  "2001:800::/22",  "2001:c00::/23",
-      "2001:e00::/23",  "2001:1200::/23", "2001:1400::/22", "2001:1800::/23", "2001:1a00::/23",
-      "2001:1c00::/22", "2001:2000::/19", "2001:4000::/23", "2001:4200::/23", "2001:4400::/23",
-      "2001:4600::/23", "2001:4800::/23", "2001:4a00::/23", "2001:4c00::/23", "2001:5000::/20",
-      "2001:8000::/19", "2001:a000::/20", "2001:b000::/20", "2002::/16",      "2003::/18",
-      "2400::/12",      "2410::/12",      "2600::/12",      "2610::/23",      "2620::/23",
-      "2630::/12",      "2800::/12",      "2a00::/12",      "2a10::/12",      "2c00::/12",
-  }));
-  return *blocks;
+bool Starts(const std::array<uint8_t, 16>& bytes, std::initializer_list<uint8_t> with) {
+  return std::equal(with.begin(), with.end(), bytes.begin());
 }
 
-// Special-purpose blocks inside the allocated ones.
-const std::vector<Cidr>& ClosedV6() {
-  static const auto* blocks = new std::vector<Cidr>(Blocks({
-      "2001:db8::/32",      // documentation
-      "2620:4f:8000::/48",  // AS112
-  }));
-  return *blocks;
+// 64:ff9b:1::/48 is cut into translation prefixes by whoever uses it; `prefix` is the length of theirs. An address
+// that no translator of that length would hand out counts as one of 0.0.0.0.
+IpAddress LocalNat64(const std::array<uint8_t, 16>& bytes, int prefix) {
+  if (prefix != 48 && prefix != 56 && prefix != 64) return V4At(bytes, 12);
+  const int end = prefix / 8 + 5;  // Behind the IPv4 address and byte 8.
+  const bool suffix =
+      bytes[8] != 0 || std::any_of(bytes.begin() + end, bytes.end(), [](uint8_t byte) { return byte != 0; });
+  return suffix ? IpAddress::V4(0) : V4At(bytes, prefix / 8);
 }
 
-const Cidr& Nat64() {
-  static const auto* block = new Cidr(*Cidr::Parse("64:ff9b::/96"));
-  return *block;
-}
-
-IpAddress V4At(const IpAddress& address, int offset) {
-  const auto& b = address.bytes();
-  return IpAddress::V4(static_cast<uint32_t>(b[offset]) << 24 | static_cast<uint32_t>(b[offset + 1]) << 16 |
-                       static_cast<uint32_t>(b[offset + 2]) << 8 | b[offset + 3]);
-}
-
-// The IPv4 address that a packet to this IPv6 address may come out at, if any.
-std::optional<IpAddress> EmbeddedV4(const IpAddress& address) {
-  const auto& b = address.bytes();
-  if (Nat64().Contains(address)) return V4At(address, 12);
-  if (b[0] == 0x20 && b[1] == 0x02) return V4At(address, 2);  // 6to4
+// `prefix`: of the block by which the operator opened the address, 0 where none did.
+std::vector<Inner> EmbeddedV4(const IpAddress& address, int prefix) {
+  const std::array<uint8_t, 16>& b = address.bytes();
+  if (Starts(b, {0x20, 0x02})) return {{V4At(b, 2), 16}};  // 6to4
+  if (Starts(b, {0x20, 0x01, 0, 0})) {                     // Teredo: its server, and the client, obfuscated
+    return {{V4At(b, 4), 32}, {V4At(b, 12, 0xffffffff), 96}};
+  }
+  if (Starts(b, {0, 0x64, 0xff, 0x9b, 0, 1})) {
+    const int length = prefix == 48 || prefix == 56 || prefix == 64 ? prefix : 96;
+    return {{LocalNat64(b, length), length}};
+  }
+  const bool nat64 = Starts(b, {0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0});
+  const bool translated = Starts(b, {0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0});
+  const bool compatible = Starts(b, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
   const bool isatap = (b[8] & ~0x02) == 0 && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe;
-  if (isatap) return V4At(address, 12);
-  return std::nullopt;
+  if (nat64 || translated || compatible || isatap) return {{V4At(b, 12), 96}};
+  return {};
 }
 
+// Whether the address itself is one, whatever it carries inside.
 bool OuterRoutable(const IpAddress& address) {
-  if (address.is_v4()) return !In(ClosedV4(), address);
-  if (Nat64().Contains(address)) return true;
-  return In(AllocatedV6(), address) && !In(ClosedV6(), address);
+  const Registry& registry = Registry::Get();
+  if (In(registry.closed, address) || In(registry.platforms, address)) return false;
+  for (const Registry::Special& row : registry.special) {
+    if (row.block.Contains(address)) return row.reachable != SpecialBlock::kNo;
+  }
+  return address.is_v4() || In(registry.assigned_v6, address);
 }
 
 }  // namespace
@@ -192,12 +198,27 @@ bool Cidr::Contains(const IpAddress& address) const {
 bool IsGloballyRoutable(const IpAddress& address) {
   if (!OuterRoutable(address)) return false;
   if (address.is_v4()) return true;
-  const std::optional<IpAddress> inner = EmbeddedV4(address);
-  return !inner.has_value() || OuterRoutable(*inner);
+  const std::vector<Inner> inside = EmbeddedV4(address, 0);
+  return std::all_of(inside.begin(), inside.end(),
+                     [](const Inner& inner) { return OuterRoutable(inner.address); });
 }
 
 bool AddressPolicy::Allows(const IpAddress& address) const {
-  return In(allowed_, address) || IsGloballyRoutable(address);
+  if (IsGloballyRoutable(address)) return true;
+  return std::any_of(allowed_.begin(), allowed_.end(),
+                     [&](const Cidr& block) { return Opens(block, address); });
+}
+
+bool AddressPolicy::Opens(const Cidr& block, const IpAddress& address) const {
+  if (!block.Contains(address)) return false;
+  for (const Cidr& platform : Registry::Get().platforms) {
+    if (platform.Contains(address) && block.prefix() < platform.prefix()) return false;
+  }
+  if (address.is_v4()) return true;
+  const std::vector<Inner> inside = EmbeddedV4(address, block.prefix());
+  return std::all_of(inside.begin(), inside.end(), [&](const Inner& inner) {
+    return block.prefix() > inner.first_bit || Allows(inner.address);
+  });
 }
 
 }  // namespace imgfleet

@@ -9,10 +9,22 @@
 //   policy.Allows(*IpAddress::Parse("127.0.0.1"));  // false
 //   policy.Allows(*IpAddress::Parse("64:ff9b::7f00:1"));  // false: NAT64 of 127.0.0.1
 //
-// Sources: the IANA special-purpose address registries for IPv4 and IPv6 (RFC 6890 and its updates) and the
-// IANA registry of allocated global unicast IPv6. Forms that carry an IPv4 address inside are judged by both
-// addresses: mapped (RFC 4291), 6to4 (RFC 3056), NAT64 (RFC 6052), ISATAP (RFC 5214); compatible, Teredo,
-// SIIT and local NAT64 addresses never pass by themselves.
+// What is globally routable stands in common/address_registry.h: IANA's special-purpose registries for IPv4 and IPv6,
+// whose column "Globally Reachable" decides, and for IPv6 the list of blocks that IANA has assigned. Closed besides are
+// multicast, anycast services of the network one stands in, and the addresses where clouds answer their machines.
+//
+// An IPv6 address that carries an IPv4 address is judged by both: mapped and compatible (RFC 4291), translated
+// (::ffff:0:a.b.c.d, RFC 2765), NAT64 under 64:ff9b::/96 (RFC 6052) and 64:ff9b:1::/48 (RFC 8215), 6to4 (RFC 3056),
+// Teredo with server and client (RFC 4380), ISATAP (RFC 5214). Translation prefixes that a network has picked from its
+// own addresses, 6rd and MAP cannot be seen in an address.
+//
+// What the operator opens:
+// - A block of IPv6 opens what is carried inside only if that is open itself, or if the block is so long that it names
+//   a part of it: 64:ff9b::/96 does not open 64:ff9b::10.0.0.1, but 64:ff9b::10.0.0.0/104 does.
+// - 64:ff9b:1::/48 is to be opened by the very prefix that the translator uses (/48, /56, /64 or /96): its length tells
+//   where the IPv4 address stands.
+// - The addresses of a cloud's platform open by blocks that name just them: 169.254.0.0/16 does not open
+//   169.254.169.254, and fd00::/8 not fd00:ec2::254.
 #pragma once
 
 #include <sys/socket.h>
@@ -57,6 +69,8 @@ class Cidr {
   // mistake).
   static absl::StatusOr<Cidr> Parse(absl::string_view text);
   bool Contains(const IpAddress& address) const;
+  // In bits, up to 32 or 128.
+  int prefix() const { return prefix_; }
 
  private:
   IpAddress base_;
@@ -67,12 +81,14 @@ class Cidr {
 class AddressPolicy {
  public:
   AddressPolicy() = default;
-  // Opens `allowed` besides what is globally routable.
+  // Opens `allowed` besides what is globally routable, as told above.
   explicit AddressPolicy(std::vector<Cidr> allowed) : allowed_(std::move(allowed)) {}
 
   bool Allows(const IpAddress& address) const;
 
  private:
+  bool Opens(const Cidr& block, const IpAddress& address) const;
+
   std::vector<Cidr> allowed_;
 };
 
