@@ -5,7 +5,7 @@
 // white becomes gray (Rec. 601 luma in Pillow's fixed point), 32 x 32 by a Lanczos filter of 3 lobes; of its
 // unnormalised DCT-II the 8 x 8 lowest frequencies, the constant one among them, give one bit each, row by row from
 // the highest bit on: whether they are above the median of the 64. Of images of at most 256 pixels a side it is
-// imagehash's, bit for bit but for ties; of larger ones a few bits may differ, since the raster is a step in between.
+// imagehash's but for rounding; of larger ones a few bits may differ, since the raster is a step in between.
 //
 // Average colour: the mean of all pixels in sRGB, weighed by their opacity. Dominant colour: the cells are sorted into
 // 16 x 16 x 16 boxes by the upper four bits of red, green and blue; of the heaviest box (of equals the darkest: least

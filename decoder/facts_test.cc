@@ -73,7 +73,9 @@ class ReferenceTest : public testing::TestWithParam<Reference> {};
 
 TEST_P(ReferenceTest, IsMet) {
   const Raster raster = Picture(GetParam().kind, GetParam().width, GetParam().height);
-  EXPECT_EQ(PerceptualHash(raster), GetParam().phash.value_or(PerceptualHash(raster)));
+  // Pillow filters in fixed point, this in doubles: what lies at the very median may fall to either side of it.
+  const uint64_t hash = PerceptualHash(raster);
+  EXPECT_LE(std::popcount(hash ^ GetParam().phash.value_or(hash)), 2) << std::hex << hash;
   EXPECT_EQ(AverageColour(raster), GetParam().average);
   EXPECT_EQ(BlurHash(raster), GetParam().blurhash);
 }

@@ -1,0 +1,249 @@
+// Tries to break every limit of the sandbox from inside (sandbox_probe), and judges by the effect: how the process
+// ended, and whether the file, the listener or the process it aimed at was touched.
+#include "decoder/sandbox.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "common/owned_fd.h"
+#include "gtest/gtest.h"
+
+namespace imgfleet::decoder {
+namespace {
+
+std::string TempPath(const std::string& name) {
+  static const std::string folder = [] {
+    char made[] = "/tmp/sandbox.XXXXXX";
+    return std::string(mkdtemp(made));
+  }();
+  return folder + "/" + name;
+}
+
+std::string Contents(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+bool Exists(const std::string& path) {
+  struct stat info;
+  return stat(path.c_str(), &info) == 0;
+}
+
+// A probe under way.
+class Probe {
+ public:
+  Probe(const std::string& attempt, const std::string& argument) {
+    int ends[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    channel_ = OwnedFd(ends[0]);
+    const OwnedFd other(ends[1]);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, other.get(), kChannel);
+    std::string program = "decoder/sandbox_probe", words[] = {attempt, argument};
+    char* const arguments[] = {program.data(), words[0].data(), words[1].data(), nullptr};
+    char* const environment[] = {nullptr};
+    EXPECT_EQ(posix_spawn(&pid_, program.c_str(), &actions, nullptr, arguments, environment), 0);
+    posix_spawn_file_actions_destroy(&actions);
+  }
+  ~Probe() {
+    if (!ended_) End();
+  }
+
+  // All that it says until it says what came of its attempt, or is gone.
+  const std::string& Said() {
+    char buffer[512];
+    while (said_.find("errno") == std::string::npos && said_.find("done") == std::string::npos) {
+      const ssize_t count = read(channel_.get(), buffer, sizeof(buffer));
+      if (count <= 0) break;
+      said_.append(buffer, count);
+    }
+    return said_;
+  }
+  // How it ended, as waitpid tells it.
+  int End() {
+    Said();
+    shutdown(channel_.get(), SHUT_WR);
+    int status = 0;
+    EXPECT_EQ(waitpid(pid_, &status, 0), pid_);
+    ended_ = true;
+    return status;
+  }
+  pid_t pid() const { return pid_; }
+
+ private:
+  OwnedFd channel_;
+  pid_t pid_ = -1;
+  bool ended_ = false;
+  std::string said_;
+};
+
+struct Case {
+  const char* attempt;
+  std::string argument = "";
+  int error = 0;  // 0: it is killed by `signal`.
+  int signal = SIGSYS;
+};
+
+void PrintTo(const Case& one, std::ostream* out) { *out << one.attempt; }
+
+class AttemptTest : public testing::TestWithParam<Case> {};
+
+TEST_P(AttemptTest, FailsInside) {
+  Probe probe(GetParam().attempt, GetParam().argument);
+  const std::string said = probe.Said();
+  ASSERT_EQ(said.rfind("locked\n", 0), 0u) << said;
+  const int status = probe.End();
+  if (GetParam().error != 0) {
+    EXPECT_EQ(said, "locked\nerrno " + std::to_string(GetParam().error));
+    EXPECT_TRUE(WIFEXITED(status));
+  } else {
+    EXPECT_EQ(said, "locked\n");
+    ASSERT_TRUE(WIFSIGNALED(status));
+    EXPECT_EQ(WTERMSIG(status), GetParam().signal);
+  }
+}
+
+const std::string kParent = std::to_string(getpid());
+
+INSTANTIATE_TEST_SUITE_P(
+    All, AttemptTest,
+    testing::Values(Case{"socket"}, Case{"unix_socket"}, Case{"connect", "80"}, Case{"sendmsg"},
+                    Case{"recvmsg"}, Case{"open_to_read", "/etc/passwd", EACCES},
+                    Case{"open_to_read", "/proc/self/maps", EACCES},
+                    Case{"open_to_read", "/proc/self/mem", EACCES}, Case{"open_to_read", "/dev/null", EACCES},
+                    Case{"openat2"}, Case{"execve"}, Case{"execveat"}, Case{"clone", "", EPERM},
+                    Case{"clone3", "", ENOSYS}, Case{"thread", "", EPERM}, Case{"ptrace", kParent},
+                    Case{"read_memory", kParent}, Case{"pidfd", kParent}, Case{"dup"}, Case{"mount", "/tmp"},
+                    Case{"chroot", "/tmp"}, Case{"unshare"}, Case{"setns"}, Case{"bpf"}, Case{"io_uring"},
+                    Case{"memfd"}, Case{"userfaultfd"}, Case{"add_key"}, Case{"shmget"},
+                    Case{"executable_memory"}, Case{"make_executable"}, Case{"be_dumpable"},
+                    Case{"raise_limit", "", EPERM}, Case{"setuid"}, Case{"32_bit_call"},
+                    Case{"cpu", "", 0, SIGXCPU}
+#if defined(__x86_64__)
+                    ,
+                    Case{"fork"}, Case{"vfork"}, Case{"x32_call"}
+#endif
+                    ));
+
+TEST(SandboxTest, FilesStayAsTheyAre) {
+  const std::string path = TempPath("file");
+  std::ofstream(path) << "precious";
+  for (const char* attempt : {"open_to_write", "unlink", "rename"}) {
+    Probe probe(attempt, path);
+    EXPECT_EQ(probe.Said().find("done"), std::string::npos) << attempt << ": " << probe.Said();
+    probe.End();
+    EXPECT_EQ(Contents(path), "precious") << attempt;
+  }
+  for (const char* attempt : {"open_to_write", "mkdir"}) {
+    Probe(attempt, TempPath("new")).End();
+    EXPECT_FALSE(Exists(TempPath("new"))) << attempt;
+  }
+}
+
+TEST(SandboxTest, AnInheritedDescriptorIsOutOfReach) {
+  const std::string path = TempPath("inherited");
+  const OwnedFd fd(open(path.c_str(), O_WRONLY | O_CREAT, 0600));  // No O_CLOEXEC: the probe begins with it.
+  Probe probe("write_elsewhere", std::to_string(fd.get()));
+  EXPECT_EQ(probe.Said(), "locked\nerrno " + std::to_string(EBADF));
+  probe.End();
+  EXPECT_EQ(Contents(path), "");
+}
+
+int signals_seen = 0;
+
+TEST(SandboxTest, TheParentGetsNoSignal) {
+  signals_seen = 0;
+  signal(SIGTERM, [](int) { ++signals_seen; });
+  for (const char* attempt : {"kill", "tgkill"}) {
+    Probe probe(attempt, kParent);
+    EXPECT_EQ(WTERMSIG(probe.End()), SIGSYS) << attempt;
+  }
+  signal(SIGTERM, SIG_DFL);
+  EXPECT_EQ(signals_seen, 0);
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST(SandboxTest, MemoryEndsAtItsLimit) {
+  Probe probe("memory", "");
+  const std::string said = probe.Said();
+  ASSERT_EQ(said.rfind("locked\ndone ", 0), 0u) << said;
+  const int megabytes = std::stoi(said.substr(12));
+  EXPECT_LE(megabytes, 128);
+  EXPECT_GE(megabytes, 120);
+  std::ifstream status("/proc/" + std::to_string(probe.pid()) + "/statm");
+  uint64_t mapped = 0, resident = 0;
+  status >> mapped >> resident;
+  EXPECT_LT(resident * sysconf(_SC_PAGESIZE), uint64_t{160} << 20);
+}
+#endif
+
+TEST(SandboxTest, TheKernelSaysThatItIsLocked) {
+  Probe probe("nothing", "");
+  ASSERT_EQ(probe.Said(), "locked\ndone 0");
+  const std::string proc = "/proc/" + std::to_string(probe.pid());
+  const std::string status = Contents(proc + "/status");
+  for (const char* line : {"\nNoNewPrivs:\t1\n", "\nSeccomp:\t2\n", "\nThreads:\t1\n",
+                           "\nCapEff:\t0000000000000000\n", "\nCapPrm:\t0000000000000000\n"}) {
+    EXPECT_NE(status.find(line), std::string::npos) << line << " in " << status;
+  }
+  // Not dumpable: only root may look into it, even of those who run as the same user.
+  const OwnedFd memory(open((proc + "/mem").c_str(), O_RDONLY));
+  EXPECT_EQ(memory.valid(), geteuid() == 0);
+}
+
+// The layer behind the filter, alone.
+TEST(LandlockTest, HoldsWithoutTheFilter) {
+  for (const char* path : {"/etc/passwd", "/proc/self/maps", "/"}) {
+    Probe probe("landlock:open_to_read", path);
+    EXPECT_EQ(probe.Said(), "locked\nerrno " + std::to_string(EACCES)) << path;
+  }
+  {
+    Probe probe("landlock:open_to_write", TempPath("behind"));
+    EXPECT_EQ(probe.Said(), "locked\nerrno " + std::to_string(EACCES));
+  }
+  EXPECT_FALSE(Exists(TempPath("behind")));
+  Probe exec("landlock:execve", "");
+  EXPECT_EQ(exec.Said(), "locked\nerrno " + std::to_string(EACCES));
+}
+
+long LandlockAbi() { return syscall(444 /* landlock_create_ruleset */, nullptr, 0, 1 /* its version */); }
+
+TEST(LandlockTest, KeepsFromTheNetworkAndFromOtherProcesses) {
+  if (LandlockAbi() < 6) GTEST_SKIP() << "this kernel's Landlock knows files only";
+  const OwnedFd listener(socket(AF_INET, SOCK_STREAM, 0));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(address);
+  ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
+  ASSERT_EQ(listen(listener.get(), 1), 0);
+  ASSERT_EQ(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
+  Probe connecting("landlock:tcp", std::to_string(ntohs(address.sin_port)));
+  EXPECT_EQ(connecting.Said(), "locked\nerrno " + std::to_string(EACCES));
+  pollfd reached = {listener.get(), POLLIN, 0};
+  EXPECT_EQ(poll(&reached, 1, 0), 0);
+
+  signals_seen = 0;
+  signal(SIGTERM, [](int) { ++signals_seen; });
+  Probe killing("landlock:kill", kParent);
+  EXPECT_EQ(killing.Said(), "locked\nerrno " + std::to_string(EPERM));
+  signal(SIGTERM, SIG_DFL);
+  EXPECT_EQ(signals_seen, 0);
+}
+
+}  // namespace
+}  // namespace imgfleet::decoder
