@@ -26,7 +26,8 @@ bool WorthARetry(Failure failure) {
 }  // namespace
 
 void Dispatcher::Pump() {
-  while (!ready_.empty() && !transport_.full()) {
+  Exchange* exchange = nullptr;
+  while (!ready_.empty() && (exchange != nullptr || (exchange = transport_.Take()) != nullptr)) {
     Origin* const origin = ready_.front();
     ready_.pop_front();
     origin->listed = false;
@@ -37,11 +38,12 @@ void Dispatcher::Pump() {
       if (fetch->client->Abandoned()) {
         Fail(std::move(fetch), Failure::kAbandoned, "the item is no longer wanted here", /*retryable=*/false);
       } else {
-        Begin(std::move(fetch), transport_.Take());
+        Begin(std::move(fetch), std::exchange(exchange, nullptr));
       }
     }
     Schedule(origin);
   }
+  if (exchange != nullptr) transport_.GiveBack(exchange);
 }
 
 void Dispatcher::Begin(FetchPtr fetch, Exchange* exchange) {

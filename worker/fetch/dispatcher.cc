@@ -14,8 +14,8 @@ Dispatcher::Dispatcher(const Options& options, Share share, HandleSettings setti
       now_(now),
       resolver_(settings.poller, options.dns_servers),
       budget_(share.bytes),
-      origins_(share.running),
-      transport_(std::move(settings), share.running,
+      origins_(options.concurrency),
+      transport_(std::move(settings), share.slots, options.concurrency,
                  [this](Exchange* exchange, CURLcode code) { OnDone(exchange, code); }) {}
 
 Dispatcher::~Dispatcher() {

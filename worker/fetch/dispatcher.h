@@ -23,9 +23,9 @@ namespace imgfleet::fetch {
 // Belongs to one thread. `now` is the loop's present, kept by the loop.
 class Dispatcher {
  public:
-  // `share` is the loop's part of `options`: its requests in flight and its bytes.
+  // What the loops of an engine share, and the bytes that are this one's.
   struct Share {
-    uint32_t running;
+    SlotPool* slots;
     uint64_t bytes;
   };
   Dispatcher(const Options& options, Share share, HandleSettings settings, const absl::Time* now);

@@ -63,8 +63,9 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(Options options) {
   return std::unique_ptr<Engine>(new Engine(Complete(std::move(options)), trusted));
 }
 
-Engine::Engine(Options options, int trusted) : options_(std::move(options)), trusted_(trusted) {
-  const Dispatcher::Share share{(options_.concurrency + options_.threads - 1) / options_.threads,
+Engine::Engine(Options options, int trusted)
+    : options_(std::move(options)), trusted_(trusted), slots_(options_.concurrency, options_.threads) {
+  const Dispatcher::Share share{&slots_,
                                 std::max<uint64_t>(options_.byte_budget / options_.threads, 1 << 20)};
   const std::string ca_file = trusted_ < 0 ? "" : absl::StrCat("/proc/self/fd/", trusted_);
   for (uint32_t i = 0; i < options_.threads; ++i) {
@@ -77,11 +78,13 @@ Engine::~Engine() {
   if (trusted_ >= 0) close(trusted_);
 }
 
-// A host's items go to one loop, where they share connections and a DNS answer, as long as that loop has no more than
-// a quarter above its share; then to the loop that has least.
+// A host's items go to one loop, where they share connections, a DNS answer and one window; more connections from
+// several loops would cost both sides and bring nothing. Only what a saturated loop has too much of, a quarter above its
+// share, goes to the loop that has least.
 size_t Engine::Choose(absl::string_view url, const std::vector<uint32_t>& held) const {
   const size_t own =
       absl::HashOf(std::string_view(Authority(url).data(), Authority(url).size())) % held.size();
+  if (!loops_[own]->saturated()) return own;
   uint64_t sum = 0;
   for (const uint32_t count : held) sum += count;
   if (held[own] <= 32 + sum * 5 / 4 / held.size()) return own;

@@ -427,6 +427,24 @@ TEST(Engine, BadUrlsEndAtOnce) {
   }
 }
 
+// Its window holds for the process: more threads do not ask more of it.
+TEST(Engine, AnOriginStaysOnOneThread) {
+  ScriptedOrigin silent([](const Request&) { return Answer{"", Answer::kHang}; });
+  ScriptedOrigin fast([](const Request& request) { return Answer{ScriptedOrigin::Serve(request, File())}; });
+  Options options = TestOptions();
+  options.threads = 4;
+  const auto engine = MakeEngine(options);
+  auto abandoned = std::make_shared<std::atomic<bool>>(false);
+  std::vector<std::future<Report>> hanging;
+  for (int i = 0; i < 200; ++i) hanging.push_back(Submit(*engine, silent.Url("/"), 0, {}, abandoned));
+  while (silent.requests() < OriginWindow::kStart) std::this_thread::yield();
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(Submit(*engine, fast.Url("/")).get().failure, Failure::kNone);
+  EXPECT_EQ(silent.connections(), OriginWindow::kStart);
+  *abandoned = true;
+  engine->DropAbandoned();
+  for (auto& report : hanging) EXPECT_EQ(report.get().failure, Failure::kAbandoned);
+}
+
 TEST(Engine, ThreadsShareOneOrigin) {
   ScriptedOrigin origin(
       [](const Request& request) { return Answer{ScriptedOrigin::Serve(request, File())}; });

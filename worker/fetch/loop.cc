@@ -15,6 +15,9 @@ namespace {
 constexpr absl::Duration kNoWait = absl::Microseconds(10);
 // Above this share of waits that were none, the thread is what limits.
 constexpr double kBusy = 0.8;
+// A thread that waited for less than this share of such a time is saturated.
+constexpr absl::Duration kLoadPeriod = absl::Seconds(1);
+constexpr double kSpare = 0.05;
 
 }  // namespace
 
@@ -83,7 +86,7 @@ void Loop::Run() {
   settings.poller = &poller_;
   settings.first_range_headers = HandleSettings::Headers(Ask());
   settings.whole_headers = HandleSettings::Headers(Ask{.ranged = false, .if_range = {}});
-  now_ = options_.clock->Boot();
+  now_ = measured_since_ = options_.clock->Boot();
   dispatcher_ = std::make_unique<Dispatcher>(options_, share_, std::move(settings), &now_);
   poller_.Watch(wakeup_, Poller::Kind::kWakeup, EPOLLIN);
   while (true) {
@@ -122,6 +125,16 @@ void Loop::Wait() {
   });
   if (first) now_ = options_.clock->Boot();
   busy_ += ((now_ - before < kNoWait ? 1.0 : 0.0) - busy_) / 16;
+  MeasureLoad(now_ - before);
+}
+
+void Loop::MeasureLoad(absl::Duration waited) {
+  waited_ += waited;
+  const absl::Duration passed = now_ - measured_since_;
+  if (passed < kLoadPeriod) return;
+  saturated_.store(waited_ < passed * kSpare, std::memory_order_relaxed);
+  measured_since_ = now_;
+  waited_ = absl::ZeroDuration();
 }
 
 }  // namespace imgfleet::fetch

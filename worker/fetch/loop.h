@@ -26,12 +26,15 @@ class Loop {
   void DropAbandoned();
   // Fetches not ended yet.
   uint32_t held() const { return held_.load(std::memory_order_relaxed); }
+  // The thread has had next to no time to spare for a while: what more it is given waits.
+  bool saturated() const { return saturated_.load(std::memory_order_relaxed); }
 
  private:
   void Run();
   void TakeOrders();
   void Wait();
   void Wake();
+  void MeasureLoad(absl::Duration waited);
 
   const Options& options_;
   const Dispatcher::Share share_;
@@ -39,6 +42,7 @@ class Loop {
   const int wakeup_;
 
   std::atomic<uint32_t> held_{0};
+  std::atomic<bool> saturated_{false};
   std::atomic<bool> ordered_{false};  // Something stands below.
 
   absl::Mutex mutex_;
@@ -50,6 +54,8 @@ class Loop {
   absl::Time now_, next_tick_ = absl::InfinitePast();
   bool stopping_ = false;
   double busy_ = 0;  // 1 where the thread never has to wait, moving average.
+  absl::Time measured_since_;
+  absl::Duration waited_;  // Since then.
   Poller poller_;
   std::unique_ptr<Dispatcher> dispatcher_;
 

@@ -8,6 +8,7 @@
 #include "worker/fetch/host_map.h"
 #include "worker/fetch/origin_window.h"
 #include "worker/fetch/response_head.h"
+#include "worker/fetch/slots.h"
 #include "worker/fetch/target.h"
 
 namespace imgfleet::fetch {
@@ -18,6 +19,35 @@ std::string Parsed(const std::string& url) {
   if (!ParseTarget(url, &target).ok()) return "refused";
   return (target.https ? "s " : "p ") + target.host + " " + std::to_string(target.port) + " " +
          target.rewritten;
+}
+
+// Takes all it gets.
+int Exhaust(Slots& slots) {
+  int taken = 0;
+  while (slots.TryTake()) ++taken;
+  return taken;
+}
+
+TEST(Slots, OneLoopTakesNearlyAllAndNoneGoesWithout) {
+  SlotPool pool(16, 4);
+  Slots first(&pool), second(&pool), third(&pool);
+  EXPECT_EQ(Exhaust(first), 13);
+  EXPECT_EQ(Exhaust(second), 1);
+  first.GiveBack();
+  EXPECT_EQ(Exhaust(second), 1);
+  EXPECT_EQ(Exhaust(first), 0);
+  {
+    Slots passing(&pool);
+    EXPECT_EQ(Exhaust(passing), 1);
+  }
+  for (int i = 0; i < 12; ++i) first.GiveBack();
+  EXPECT_EQ(Exhaust(third), 12);
+}
+
+TEST(Slots, ALoopAloneHasAllOfThem) {
+  SlotPool pool(5, 1);
+  Slots slots(&pool);
+  EXPECT_EQ(Exhaust(slots), 5);
 }
 
 TEST(Target, TakesUrlsApart) {

@@ -8,13 +8,13 @@
 
 namespace imgfleet::fetch {
 
-Transport::Transport(HandleSettings settings, uint32_t max_running,
+Transport::Transport(HandleSettings settings, SlotPool* slots, uint32_t max_running,
                      std::function<void(Exchange*, CURLcode)> done)
     : settings_(std::move(settings)),
-      max_running_(max_running),
       done_(std::move(done)),
       multi_(curl_multi_init()),
-      share_(curl_share_init()) {
+      share_(curl_share_init()),
+      slots_(slots) {
   IMGFLEET_CHECK(multi_ != nullptr && share_ != nullptr);
   curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, &Transport::OnSocket);
   curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, this);
@@ -33,8 +33,7 @@ Transport::~Transport() {
 }
 
 Exchange* Transport::Take() {
-  if (full()) return nullptr;
-  ++taken_;
+  if (!slots_.TryTake()) return nullptr;
   if (idle_.empty()) {
     exchanges_.push_back(std::make_unique<Exchange>(&settings_));
     curl_easy_setopt(exchanges_.back()->handle(), CURLOPT_SHARE, share_);
@@ -46,7 +45,7 @@ Exchange* Transport::Take() {
 }
 
 void Transport::GiveBack(Exchange* exchange) {
-  --taken_;
+  slots_.GiveBack();
   exchange->fetch = nullptr;
   exchange->reading().Release();
   idle_.push_back(exchange);

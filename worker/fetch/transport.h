@@ -11,19 +11,22 @@
 #include "absl/time/time.h"
 #include "worker/fetch/exchange.h"
 #include "worker/fetch/poller.h"
+#include "worker/fetch/slots.h"
 
 namespace imgfleet::fetch {
 
 // Belongs to one thread.
 class Transport {
  public:
-  // `done` is called from Collect for each exchange that has ended; it may start others.
-  Transport(HandleSettings settings, uint32_t max_running, std::function<void(Exchange*, CURLcode)> done);
+  // `done` is called from Collect for each exchange that has ended; it may start others. `max_running` bounds the
+  // connections that are kept.
+  Transport(HandleSettings settings, SlotPool* slots, uint32_t max_running,
+            std::function<void(Exchange*, CURLcode)> done);
   ~Transport();
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
 
-  // An idle exchange; null when max_running are out.
+  // An idle exchange; null while there is no slot for one.
   Exchange* Take();
   void GiveBack(Exchange* exchange);
   // Runs what was prepared; `done` follows, or Break.
@@ -41,7 +44,6 @@ class Transport {
   absl::Time next_turn() const { return next_turn_; }
 
   const std::vector<Exchange*>& running() const { return running_; }
-  bool full() const { return taken_ >= max_running_; }
 
  private:
   static int OnSocket(CURL* handle, curl_socket_t fd, int what, void* self, void* socket_data);
@@ -49,11 +51,10 @@ class Transport {
   void Unlist(Exchange* exchange);
 
   const HandleSettings settings_;
-  const uint32_t max_running_;
   const std::function<void(Exchange*, CURLcode)> done_;
   CURLM* const multi_;
   CURLSH* const share_;
-  uint32_t taken_ = 0;
+  Slots slots_;
   std::vector<std::unique_ptr<Exchange>> exchanges_;
   std::vector<Exchange*> idle_, running_;
   absl::Time now_ = absl::InfinitePast(), next_turn_ = absl::InfiniteFuture();

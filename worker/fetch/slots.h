@@ -1,0 +1,60 @@
+// How many requests may be in flight: a part of them is every loop's own, the rest belongs to whoever asks first. So one
+// loop that has all the work uses nearly all of them, and none is ever without.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+
+namespace imgfleet::fetch {
+
+// Thread-safe: shared by all loops of an engine.
+class SlotPool {
+ public:
+  // `concurrency` must be no less than `loops`.
+  SlotPool(uint32_t concurrency, uint32_t loops)
+      : own_(loops == 1 ? concurrency : std::max(concurrency / loops / 4, 1u)),
+        free_(static_cast<int64_t>(concurrency) - int64_t{own_} * loops) {}
+
+  // What each loop has besides the shared ones.
+  uint32_t own() const { return own_; }
+  bool TryTake() {
+    int64_t free = free_.load(std::memory_order_relaxed);
+    while (free > 0) {
+      if (free_.compare_exchange_weak(free, free - 1, std::memory_order_relaxed)) return true;
+    }
+    return false;
+  }
+  void GiveBack() { free_.fetch_add(1, std::memory_order_relaxed); }
+
+ private:
+  const uint32_t own_;
+  std::atomic<int64_t> free_;
+};
+
+// One loop's view. Belongs to its thread.
+class Slots {
+ public:
+  explicit Slots(SlotPool* pool) : pool_(pool) {}
+  ~Slots() {
+    while (taken_ > 0) GiveBack();
+  }
+  Slots(const Slots&) = delete;
+  Slots& operator=(const Slots&) = delete;
+
+  // A loop that is refused holds at least one slot itself, and may try again when it gives one back.
+  bool TryTake() {
+    if (taken_ >= pool_->own() && !pool_->TryTake()) return false;
+    ++taken_;
+    return true;
+  }
+  void GiveBack() {
+    if (taken_-- > pool_->own()) pool_->GiveBack();
+  }
+
+ private:
+  SlotPool* const pool_;
+  uint32_t taken_ = 0;
+};
+
+}  // namespace imgfleet::fetch
