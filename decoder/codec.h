@@ -15,29 +15,14 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "decoder/format.h"
 #include "decoder/raster.h"
 
 namespace imgfleet::decoder {
-
-// The values are those of the protocol with the decoder's process.
-enum class Format : uint8_t {
-  kJpeg = 1,
-  kPng = 2,
-  kGif = 3,
-  kWebp = 4,
-  kAvif = 5,
-  kHeic = 6,
-  kTiff = 7,
-  kJxl = 8,
-  kJp2 = 9,
-  kJ2k = 10,
-};
-inline constexpr Format kLastFormat = Format::kJ2k;
 
 struct DecodeLimits {
   uint64_t pixels = uint64_t{1} << 28;

@@ -23,8 +23,8 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "decoder/codec.h"
 #include "decoder/facts.h"
+#include "decoder/format.h"
 
 namespace imgfleet::decoder {
 

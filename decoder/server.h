@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "absl/strings/string_view.h"
+#include "decoder/codec.h"
 #include "decoder/protocol.h"
 
 namespace imgfleet::decoder {

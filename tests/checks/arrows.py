@@ -28,8 +28,10 @@ LAYERS = {
     # The assemblies, coordinator/coordinator.cc and worker/worker.cc, and each main.cc join what lies on their side.
     "coordinator": (["coordinator/"], ["coordinator/core", "coordinator/lists", "coordinator/store", "coordinator/sinks",
                                        "coordinator/service", "proto", "ANY common"]),
-    "decoder": (["decoder/"], ["ANY common"]),
-    "decoder/client": (["decoder/client"], ["ANY common"]),
+    "decoder": (["decoder/"], ["decoder (pure)", "ANY common"]),
+    # What both ends know: the facts and the protocol, no library that decodes.
+    "decoder (pure)": (["decoder/facts.", "decoder/format.", "decoder/protocol.", "decoder/raster."], []),
+    "decoder/client": (["decoder/client"], ["decoder (pure)", "ANY common"]),
     "worker/image": (["worker/image/"], ["ANY common"]),
     "worker/fetch": (["worker/fetch/"], ["ANY common"]),
     "worker/task": (["worker/task/"], ["worker/fetch", "worker/image", "decoder/client", "proto", "ANY common"]),
