@@ -33,12 +33,15 @@ void AddJpegs(Collector& all) {
     info.has_alpha = false;
     info.progressive = false;
     info.frames = 1;
+    info.has_icc = false;
+    info.color_space = ColorSpace::kYcbcr;
     return info;
   };
   for (uint8_t sof : {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}) {
-    add("SOF" + std::to_string(sof - 0xC0),
-        Jpeg(JpegSegment(0xDB, std::string(65, 'q')) + JpegFrame(sof, 640, 480)), 640, 480)
-        .progressive = sof == 0xC2 || sof == 0xC6 || sof == 0xCA || sof == 0xCE;
+    ImageInfo& info = add("SOF" + std::to_string(sof - 0xC0),
+                          Jpeg(JpegSegment(0xDB, std::string(65, 'q')) + JpegFrame(sof, 640, 480)), 640, 480);
+    info.progressive = sof == 0xC2 || sof == 0xC6 || sof == 0xCA || sof == 0xCE;
+    if (sof == 0xC3 || sof == 0xC7 || sof == 0xCB || sof == 0xCF) info.color_space = ColorSpace::kRgb;
   }
   // Tables whose markers lie among the SOFs, with a size inside that is none.
   add("DHT, JPG and DAC are no frames",
@@ -84,6 +87,8 @@ void AddPngs(Collector& all) {
     info.has_alpha = false;
     info.progressive = false;
     info.frames = 1;
+    info.has_icc = false;
+    info.color_space = ColorSpace::kRgb;
     return info;
   };
   add("plain", Png(30, 20), 30, 20);
@@ -93,9 +98,11 @@ void AddPngs(Collector& all) {
   ImageInfo& animated = add("animated", Png(30, 20, PngChunk("acTL", Be32(7) + Be32(0))), 30, 20);
   animated.animated = true;
   animated.frames = 7;
+  animated.loop_count = 0;
   add("animation of one frame", Png(30, 20, PngChunk("acTL", Be32(1) + Be32(0))), 30, 20);
   add("a huge profile", Png(30, 20, PngChunk("iCCP", std::string(200000, 'i')) + PngChunk("gAMA", "1234")),
-      30, 20);
+      30, 20)
+      .has_icc = true;
   std::string cgbi = Png(30, 20);
   cgbi.insert(8, PngChunk("CgBI", "\x50\x20\x20\x06"));
   add("Apple's CgBI", cgbi, 30, 20);
@@ -106,11 +113,14 @@ void AddGifs(Collector& all) {
     ImageInfo& info = all.Add("gif, " + name, Gif(99, 66, blocks), Format::kGif, 99, 66);
     info.channels = 1;
     info.bit_depth = 2;
+    info.color_space = ColorSpace::kPalette;
+    info.has_icc = false;
     return info;
   };
   auto complete = [](ImageInfo& info, uint32_t frames) {
     info.frames = frames;
     info.animated = frames > 1;
+    if (info.animated) info.loop_count = 1;
     info.has_alpha = false;
     info.progressive = false;
   };
@@ -120,6 +130,7 @@ void AddGifs(Collector& all) {
   ImageInfo& looping =
       add("a long first image, looping", GifLoop() + GifImage(20000) + GifImage(20000) + ";");
   looping.animated = true;
+  looping.loop_count = 0;
   looping.progressive = false;
   add("a long image", GifImage(20000) + ";").progressive = false;
   add("transparent", std::string("!\xf9\x04\x01\0\0\0\0", 8) + GifImage(20000) + ";").has_alpha = true;
@@ -134,12 +145,14 @@ void AddWebps(Collector& all) {
     info.channels = alpha ? 4 : 3;
     info.has_alpha = alpha;
     info.frames = 1;
+    info.has_icc = false;
+    info.color_space = ColorSpace::kYcbcr;
     return info;
   };
   add("VP8", Vp8(550, 368), false);
-  add("VP8L", Vp8l(550, 368, false), false);
-  add("VP8L with alpha", Vp8l(550, 368, true), true);
-  add("VP8X", Vp8x(0x10, 550, 368) + Vp8l(1, 1, true), true);
+  add("VP8L", Vp8l(550, 368, false), false).color_space = ColorSpace::kRgb;
+  add("VP8L with alpha", Vp8l(550, 368, true), true).color_space = ColorSpace::kRgb;
+  add("VP8X", Vp8x(0x10, 550, 368) + Vp8l(1, 1, true), true).color_space = ColorSpace::kRgb;
   const std::string far = RiffChunk("VP8 ", std::string(100001, 'p'));
   add("VP8X, Exif far behind", Vp8x(0x08, 550, 368) + far + RiffChunk("EXIF", ExifBlock(6, false)), false, 6);
   add("VP8X, Exif with its JPEG prefix",
@@ -147,9 +160,11 @@ void AddWebps(Collector& all) {
       5);
   add("VP8X, Exif not announced", Vp8x(0, 550, 368) + far + RiffChunk("EXIF", ExifBlock(6, false)), false);
   add("VP8X, Exif announced but not there", Vp8x(0x08, 550, 368) + far, false);
-  ImageInfo& moving = add("animated", Vp8x(0x0A, 550, 368) + RiffChunk("ANIM", "123456") + far, false);
+  ImageInfo& moving = add("animated", Vp8x(0x0A, 550, 368) + RiffChunk("ANIM", "1234\3\1") + far, false);
   moving.animated = true;
+  moving.loop_count = 259;
   moving.frames.reset();
+  moving.color_space = ColorSpace::kYcbcr;
 }
 
 void AddBitmaps(Collector& all) {
@@ -157,11 +172,11 @@ void AddBitmaps(Collector& all) {
                  uint16_t bits) -> ImageInfo& {
     ImageInfo& info = all.Add("bmp, " + name, Bmp(header, w, h, bits), Format::kBmp, w, h < 0 ? -h : h);
     info.frames = 1;
-    if (bits == 24 || bits == 8) {
-      info.bit_depth = 8;
-      info.channels = bits == 24 ? 3 : 1;
-      info.has_alpha = false;
-    }
+    info.bit_depth = bits == 16 ? 5 : 8;
+    info.channels = bits == 8 ? 1 : 3;
+    info.has_alpha = false;
+    info.has_icc = false;
+    info.color_space = bits == 8 ? ColorSpace::kPalette : ColorSpace::kRgb;
     return info;
   };
   add("OS/2 1.x", 12, 40, 27, 24);
@@ -172,9 +187,12 @@ void AddBitmaps(Collector& all) {
   add("from the top down", 40, 40, -27, 24);
   add("version 4", 108, 40, 27, 32);
   add("version 5", 124, 40, 27, 16);
-  all.Add("ico, largest in the middle", Ico(1, {{16, 16}, {48, 64}, {32, 32}}), Format::kIco, 48, 64);
-  all.Add("ico, 0 means 256", Ico(1, {{255, 255}, {0, 0}}), Format::kIco, 256, 256);
-  all.Add("cur", Ico(2, {{32, 32}}), Format::kCur, 32, 32);
+  all.Add("ico, largest in the middle", Ico(1, {{16, 16}, {48, 64}, {32, 32}}), Format::kIco, 48, 64)
+      .variants = {{16, 16, 32, 50}, {48, 64, 32, 50}, {32, 32, 32, 50}};
+  all.Add("ico, 0 means 256", Ico(1, {{255, 255}, {0, 0}}), Format::kIco, 256, 256).variants = {
+      {255, 255, 32, 50}, {256, 256, 32, 50}};
+  // What says the depth in an icon is the place that one clicks with in a cursor.
+  all.Add("cur", Ico(2, {{32, 32}}), Format::kCur, 32, 32).variants = {{32, 32, 0, 50}};
 }
 
 std::string Utf16(const std::string& text, bool big_endian) {
@@ -184,21 +202,38 @@ std::string Utf16(const std::string& text, bool big_endian) {
 }
 
 void AddSvgs(Collector& all) {
-  auto add = [&](const std::string& text, uint32_t w, uint32_t h) {
-    all.Add("svg, " + text.substr(0, 100), text, Format::kSvg, w, h);
+  auto add = [&](const std::string& text, uint32_t w, uint32_t h, const std::string& width = "20",
+                 const std::string& height = "30", const std::string& view_box = "") {
+    ImageInfo& info = all.Add("svg, " + text.substr(0, 100), text, Format::kSvg, w, h);
+    info.svg_width = width;
+    info.svg_height = height;
+    info.svg_view_box = view_box;
   };
   const std::string ns = " xmlns='http://www.w3.org/2000/svg'";
-  add("<svg" + ns + " width='200' height='300'/>", 200, 300);
-  add("<svg width=\"200px\" height = \" 300 \">", 200, 300);
-  add("<svg" + ns + " viewBox='0 0 255.23 48.91'>", 255, 49);
-  add("<svg" + ns + " width='860' viewBox='0,0,215,100'>", 860, 400);
-  add("<svg" + ns + " width='100%' height='456' viewBox='0 0 246 912'>", 123, 456);
-  add("<svg" + ns + " width='auto' height='100%' viewBox='-5 -5 10 20'>", 10, 20);
-  add("<svg" + ns + " width='1in' height='2.54cm'>", 96, 96);
-  add("<svg" + ns + " width='25.4mm' height='72pt'>", 96, 96);
-  add("<svg" + ns + " width='6pc' height='101.6q'>", 96, 96);
-  add("<svg" + ns + " width='1em' height='1.2e1'>", 16, 12);
-  add("<svg" + ns + " width='.3' height='+10'>", 1, 10);
+  // `size`: the attributes, all in single quotes.
+  auto sized = [&](const std::string& size, uint32_t w, uint32_t h) {
+    auto value = [&](const std::string& name) {
+      const size_t at = (" " + size).find(" " + name + "='");
+      if (at == std::string::npos) return std::string();
+      const size_t begin = at + name.size() + 2;
+      return size.substr(begin, size.find('\'', begin) - begin);
+    };
+    add("<svg" + ns + " " + size + ">", w, h, value("width"), value("height"), value("viewBox"));
+  };
+  sized("width='200' height='300'/", 200, 300);
+  add("<svg width=\"200px\" height = \" 300 \">", 200, 300, "200px", " 300 ");
+  sized("viewBox='0 0 255.23 48.91'", 255, 49);
+  sized("width='860' viewBox='0,0,215,100'", 860, 400);
+  sized("width='100%' height='456' viewBox='0 0 246 912'", 123, 456);
+  sized("width='auto' height='100%' viewBox='-5 -5 10 20'", 10, 20);
+  sized("width='1in' height='2.54cm'", 96, 96);
+  sized("width='25.4mm' height='72pt'", 96, 96);
+  sized("width='6pc' height='101.6q'", 96, 96);
+  sized("width='101.6Q' height='3rem'", 96, 48);
+  sized("width='1em' height='1.2e1'", 16, 12);
+  sized("width='4ex' height='2EM'", 32, 32);
+  sized("width='.3' height='+10'", 1, 10);
+  sized("width='50%' height='50vh' viewBox='0 0 7 8'", 7, 8);
   add("<svg stroke-width='2' data-height='7' width='20' height='30'>", 20, 30);
   add("<?xml version='1.0'?>\n<!-- <svg width='1' height='1'> -- >-->"
       "<!DOCTYPE svg PUBLIC '-//W3C//DTD SVG 1.1//EN' 'http://x/>' [ <!ENTITY ns 'a>]b'> <!-- ]> --> ]>\n"
@@ -214,13 +249,19 @@ void AddSvgs(Collector& all) {
   add("\xfe\xff" + Utf16(plain, true), 20, 30);
   add(Utf16(plain, false), 20, 30);
   add(Utf16(plain, true), 20, 30);
+  add("<svg" + ns + " width='10' height='10" + std::string(100, ' ') + "'>", 10, 10, "10",
+      "10" + std::string(62, ' '));
   add("<svg" + ns + " content='" + std::string(20000, 'c') + "' width='20' height='30'>", 20, 30);
 }
 
 void AddHeifs(Collector& all) {
   auto add = [&](const std::string& name, const HeifFile& file, Format format, uint32_t w, uint32_t h,
                  uint8_t orientation = 1) -> ImageInfo& {
-    return all.Add("heif, " + name, Heif(file), format, w, h, orientation);
+    ImageInfo& info = all.Add("heif, " + name, Heif(file), format, w, h, orientation);
+    info.frames = file.items.size();
+    info.has_icc = false;
+    info.has_alpha = false;
+    return info;
   };
   HeifFile file;
   // A thumbnail and a larger depth map before the primary item.
@@ -256,7 +297,9 @@ void AddHeifs(Collector& all) {
   add("AVIF by its item", file, Format::kAvif, 1440, 960);
   file.major = "avis";
   file.brands = {"avis", "avif", "mif1"};
-  add("AVIF sequence", file, Format::kAvif, 1440, 960).animated = true;
+  ImageInfo& sequence = add("AVIF sequence", file, Format::kAvif, 1440, 960);
+  sequence.animated = true;
+  sequence.frames.reset();
 
   HeifFile cropped;
   cropped.items = {{1, "hvc1", {1, 2, 3}}};
@@ -269,17 +312,20 @@ void AddHeifs(Collector& all) {
   ImageInfo& deep = add("pixi", cropped, Format::kHeic, 124, 456);
   deep.channels = 3;
   deep.bit_depth = 10;
+  deep.color_space = ColorSpace::kYcbcr;
   HeifFile coded;
   coded.items = {{1, "hvc1", {1, 2}}};
   coded.properties = {Ispe(64, 48), IsoBox("hvcC", std::string(16, '\1') + "\xfc\xfa" + "more")};
   ImageInfo& grey = add("hvcC, monochrome of 10 bits", coded, Format::kHeic, 64, 48);
   grey.channels = 1;
   grey.bit_depth = 10;
+  grey.color_space = ColorSpace::kGray;
   coded.items[0].type = "av01";
   coded.properties[1] = IsoBox("av1C", std::string("\x81\0\x60\0", 4));
   ImageInfo& twelve = add("av1C of 12 bits", coded, Format::kAvif, 64, 48);
   twelve.channels = 3;
   twelve.bit_depth = 12;
+  twelve.color_space = ColorSpace::kYcbcr;
 
   const std::string tkhd = IsoFullBox("tkhd", 7, std::string(72, '\0') + Be32(159u << 16) + Be32(120u << 16));
   all.Add("heif, sequence without meta",
@@ -293,7 +339,10 @@ void AddHeifs(Collector& all) {
   last.properties = {Ispe(64, 48)};
   std::string wide = Heif(last);
   wide.insert(8 + 16, Be32(1) + "mdat" + Be64(16 + 5) + "12345");
-  all.Add("heif, a 64-bit box size", wide, Format::kHeic, 64, 48);
+  ImageInfo& info = all.Add("heif, a 64-bit box size", wide, Format::kHeic, 64, 48);
+  info.frames = 1;
+  info.has_icc = false;
+  info.has_alpha = false;
 }
 
 void AddTiffs(Collector& all) {
@@ -309,6 +358,7 @@ void AddTiffs(Collector& all) {
       info.bit_depth = 16;
       info.channels = 5;
       info.has_alpha = true;
+      info.has_icc = false;
       info.frames = 1;
     }
   }
@@ -325,6 +375,7 @@ std::vector<Sample> AllSamples() {
   AddSvgs(all);
   AddHeifs(all);
   AddTiffs(all);
+  for (Sample& sample : FieldSamples()) all.samples.push_back(std::move(sample));
   return std::move(all.samples);
 }
 

@@ -1,7 +1,9 @@
 // GIF: the logical screen gives the size. Whether it moves stands nowhere: a second image shows it, and that
 // comes behind all of the first one's pixels. The first kLook bytes are walked; where they hold no second
-// image and not the end of the file, the looping extension is taken as the header's word for it.
+// image and not the end of the file, the looping extension is taken as the header's word for it. How often it
+// loops and whether there is a colour profile stand in extensions before the first image.
 #include <algorithm>
+#include <optional>
 
 #include "worker/image/orientation.h"
 #include "worker/image/readers.h"
@@ -17,7 +19,8 @@ uint64_t TableBytes(uint8_t flags) { return flags & 0x80 ? 3u << ((flags & 7) + 
 
 struct Blocks {
   uint32_t images = 0;
-  bool loops = false;
+  // What the looping extension says: 0 for ever, else how often the animation is shown again.
+  std::optional<uint16_t> repeats;
   bool ended = false;  // The trailer was reached.
 };
 
@@ -45,14 +48,21 @@ uint64_t Walk(Source& source, uint64_t at, uint64_t limit, Blocks& blocks, Image
         if (source.U8(at + 3) & 1) info.has_alpha = true;
       } else if (label == kApplication) {
         if (!there(14)) return stopped(14);
-        blocks.loops =
-            blocks.loops || source.Equals(at + 3, "NETSCAPE2.0") || source.Equals(at + 3, "ANIMEXTS1.0");
+        if (source.Equals(at + 3, "ICCRGBG1012")) info.has_icc = true;
+        if (source.Equals(at + 3, "NETSCAPE2.0") || source.Equals(at + 3, "ANIMEXTS1.0")) {
+          // A sub-block of three bytes: 1, then the number.
+          if (!there(18)) return stopped(18);
+          if (source.U8(at + 14) >= 3 && (source.U8(at + 15) & 7) == 1) blocks.repeats = source.Le16(at + 16);
+        }
       }
       at += 2;
     } else if (block == kImage) {
       if (!there(10)) return stopped(10);
       const uint8_t flags = source.U8(at + 9);
-      if (blocks.images++ == 0) info.progressive = (flags & 0x40) != 0;
+      if (blocks.images++ == 0) {
+        info.progressive = (flags & 0x40) != 0;
+        if (!info.has_icc.has_value()) info.has_icc = false;
+      }
       at += 10 + TableBytes(flags) + 1;  // The table, and the code size before the pixels.
     } else {
       blocks.ended = block == kTrailer;
@@ -74,13 +84,17 @@ ProbeResult ReadGif(Source& source) {
   SetOrientation(info, 1);
   const uint8_t flags = source.U8(10);
   info.channels = 1;
+  info.color_space = ColorSpace::kPalette;
   if (flags & 0x80) info.bit_depth = (flags & 7) + 1;
 
   Blocks blocks;
   const uint64_t limit = std::min(kLook, source.total().value_or(kLook));
   const uint64_t reached = Walk(source, 13 + TableBytes(flags), limit, blocks, info);
   if (reached < limit) return source.Missing(Format::kGif, reached, 1, limit - reached);
-  info.animated = blocks.images > 1 || (blocks.loops && !blocks.ended);
+  info.animated = blocks.images > 1 || (blocks.repeats.has_value() && !blocks.ended);
+  // Shown once, and again as often as the extension says.
+  if (info.animated)
+    info.loop_count = !blocks.repeats ? 1u : *blocks.repeats == 0 ? 0u : *blocks.repeats + 1u;
   if (blocks.ended && blocks.images > 0) {
     info.frames = blocks.images;
     if (!info.has_alpha.has_value()) info.has_alpha = false;

@@ -1,7 +1,10 @@
 // HEIC and AVIF: the brands say whether it is one; the meta box, wherever in the file, holds the answer. A
-// sequence without a meta box is measured by its first picture track.
+// sequence without a meta box is measured by its first picture track. A sequence's frames and loops stand in its
+// movie box; behind a meta box it is read only where it lies in the file's first bytes.
 #include "worker/image/heif.h"
+#include <algorithm>
 
+#include "worker/image/heif_movie.h"
 #include "worker/image/orientation.h"
 #include "worker/image/readers.h"
 
@@ -12,6 +15,8 @@ namespace {
 constexpr uint64_t kMaxBrands = 4096;
 // Meta boxes of stills of one tile and of a few dozen fit.
 constexpr uint64_t kMetaHint = 8192;
+// What a track says of its frames follows its header closely.
+constexpr uint64_t kMovieReach = 4096;
 
 struct Brands {
   bool heif = false;      // Some brand says that an image is inside.
@@ -89,6 +94,10 @@ ProbeResult ReadMovie(Source& source, const Box& moov, Format format) {
       info.height = source.Be32(child.begin + size - 4) >> 16;
       if (info.width == 0 || info.height == 0) break;
       SetOrientation(info, 1);
+      const uint64_t reach = std::max(kFieldReach, child.begin + kMovieReach);
+      uint64_t offset = 0, missing = 0;
+      if (!ReadHeifMovie(source, moov, reach, info, &offset, &missing))
+        return source.Missing(format, offset, missing, kMovieReach);
       return Ok(info);
     }
     if (step == BoxWalk::Step::kMissing || step == BoxWalk::Step::kBad)
@@ -96,6 +105,17 @@ ProbeResult ReadMovie(Source& source, const Box& moov, Format format) {
   }
   if (step != BoxWalk::Step::kEnd) return Stopped(source, format, step, tracks);
   return Corrupt(format, "HEIF: a sequence without a picture track");
+}
+
+// Completes a sequence's `answer`, read from the meta box that ends at `at`, by the movie box behind it.
+ProbeResult WithMovie(Source& source, uint64_t at, ProbeResult answer) {
+  Box moov;
+  uint64_t offset = 0, size = 0;
+  const Place place = SeekBox(source, &at, kMaxOffset, BoxType("moov"), kFieldReach, &moov, &size);
+  if (place == Place::kMissing) return source.Missing(answer.info.format, at, size, kMovieReach);
+  if (place == Place::kFar || ReadHeifMovie(source, moov, kFieldReach, answer.info, &offset, &size))
+    return answer;
+  return source.Missing(answer.info.format, offset, size, kMovieReach);
 }
 
 }  // namespace
@@ -123,8 +143,11 @@ ProbeResult ReadHeif(Source& source) {
   Box box;
   BoxWalk::Step step;
   while ((step = walk.Next(&box)) == BoxWalk::Step::kBox) {
-    if (box.type == BoxType("meta"))
-      return ReadHeifMeta(source, box.begin, box.end, brands.format, brands.sequence);
+    if (box.type == BoxType("meta")) {
+      ProbeResult answer = ReadHeifMeta(source, box.begin, box.end, brands.format, brands.sequence);
+      if (!brands.sequence || answer.status != ProbeStatus::kOk) return answer;
+      return WithMovie(source, box.end, std::move(answer));
+    }
     if (box.type == BoxType("moov") && brands.sequence) return ReadMovie(source, box, brands.format);
   }
   if (step == BoxWalk::Step::kEnd) return Corrupt(brands.format, "HEIF: no meta box");

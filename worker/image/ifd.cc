@@ -64,18 +64,16 @@ Ifd::State Ifd::Open() {
     directory = U64(begin_ + 8);
   }
   if (directory < 8) return Bad("the directory lies inside the header");
-  const uint64_t count_size = big_ ? 8 : 2;
-  if (directory > room || room - directory < count_size) return Bad("the directory lies outside");
+  if (directory > room || room - directory < count_size()) return Bad("the directory lies outside");
   directory_ = begin_ + directory;
-  if (!source_.Has(directory_, count_size)) return Need(directory_, count_size);
+  if (!source_.Has(directory_, count_size())) return Need(directory_, count_size());
   const uint64_t count = big_ ? U64(directory_) : U16(directory_);
   if (count == 0) return Bad("an empty directory");
   if (count > kMaxEntries) return Bad("a directory of more than 65535 entries");
-  entries_ = directory_ + count_size;
+  entries_ = directory_ + count_size();
   entry_count_ = std::min(count, (end_ - entries_) / entry_size());
-  const uint64_t link_size = big_ ? 8 : 4;
-  whole_ = entry_count_ == count && end_ - entries_ - count * entry_size() >= link_size;
-  const uint64_t needed = entry_count_ * entry_size() + (whole_ ? link_size : 0);
+  whole_ = entry_count_ == count && end_ - entries_ - count * entry_size() >= link_size();
+  const uint64_t needed = entry_count_ * entry_size() + (whole_ ? link_size() : 0);
   if (!source_.Has(entries_, needed)) return Need(entries_, needed);
   return State::kOpen;
 }
@@ -111,10 +109,19 @@ std::optional<uint64_t> Ifd::Unsigned(const IfdEntry& entry) {
   }
 }
 
-bool Ifd::has_next() {
-  if (!whole_) return false;
+Place Ifd::Find(const IfdEntry& entry, uint64_t size) {
+  if (entry.values > end_ || size > end_ - entry.values) return Place::kFar;
+  if (entry.values >= directory_ && entry.values + size <= directory_end()) return Place::kAtHand;
+  const bool behind = entry.values >= directory_ && directory_ < kMaxOffset;
+  return source_.Find(entry.values, size,
+                      behind ? std::max(kFieldReach, directory_ + kCloseBehind) : kFieldReach);
+}
+
+uint64_t Ifd::next() {
+  if (!whole_) return 0;
   const uint64_t link = entries_ + entry_count_ * entry_size();
-  return (big_ ? U64(link) : U32(link)) != 0;
+  const uint64_t next = big_ ? U64(link) : U32(link);
+  return next == 0 ? 0 : begin_ + std::min(next, kMaxOffset);
 }
 
 }  // namespace imgfleet::image

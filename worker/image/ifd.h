@@ -34,7 +34,11 @@ class Ifd {
   const char* problem() const { return problem_; }
 
   uint64_t size() const { return entry_count_; }
+  uint16_t tag(uint64_t i) { return U16(entries_ + i * entry_size()); }
   IfdEntry entry(uint64_t i);
+  // Where the first `size` bytes of an entry's values are: those in the entry are at hand, others are wanted in
+  // the file's first bytes (kFieldReach) and close behind the directory, which come with it.
+  Place Find(const IfdEntry& entry, uint64_t size);
   // The entry's value if it is one unsigned integer; read in place only.
   std::optional<uint64_t> Unsigned(const IfdEntry& entry);
   uint16_t U16(uint64_t offset) { return little_ ? source_.Le16(offset) : source_.Be16(offset); }
@@ -43,12 +47,18 @@ class Ifd {
 
   // The directory's place, its count and the link to the next directory included.
   uint64_t directory_begin() const { return directory_; }
-  uint64_t directory_end() const { return entries_ + entry_count_ * entry_size() + (big_ ? 8 : 4); }
-  // Another directory follows.
-  bool has_next();
+  uint64_t directory_end() const { return entries_ + entry_count_ * entry_size() + link_size(); }
+  // Absolute offset of the next directory; 0 where none follows.
+  uint64_t next();
+  // Of a directory's parts, in bytes.
+  uint64_t count_size() const { return big_ ? 8 : 2; }
+  uint64_t entry_size() const { return big_ ? 20 : 12; }
+  uint64_t link_size() const { return big_ ? 8 : 4; }
+
+  // So much behind the begin of a directory is likely to be wanted with it.
+  static constexpr uint64_t kCloseBehind = 4096;
 
  private:
-  uint64_t entry_size() const { return big_ ? 20 : 12; }
   State Need(uint64_t offset, uint64_t size);
   State Bad(const char* problem);
 

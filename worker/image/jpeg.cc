@@ -1,18 +1,24 @@
-// JPEG: a chain of marker segments up to the frame header (SOFn), which holds the size. What stands behind
-// the frame header is not read, save for the DNL marker of a frame that leaves its height open.
+// JPEG: a chain of marker segments up to the frame header (SOFn), which holds the size. What stands before the
+// frame header tells the rest: resolution and orientation (JFIF, Exif), colour profile, colour transform
+// (Adobe), further pictures (MPF). What stands behind it is not read, save for the DNL marker of a frame that
+// leaves its height open.
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "worker/image/exif.h"
 #include "worker/image/orientation.h"
 #include "worker/image/readers.h"
 
 namespace imgfleet::image {
 namespace {
 
-constexpr uint8_t kSoi = 0xD8, kEoi = 0xD9, kSos = 0xDA, kDnl = 0xDC, kDhp = 0xDE, kApp1 = 0xE1, kApp2 = 0xE2,
-                  kJpegLs = 0xF7;
+constexpr uint8_t kSoi = 0xD8, kEoi = 0xD9, kSos = 0xDA, kDnl = 0xDC, kDhp = 0xDE, kApp0 = 0xE0, kApp1 = 0xE1,
+                  kApp2 = 0xE2, kApp14 = 0xEE, kJpegLs = 0xF7;
 // Behind the segments that are jumped over come quantisation tables, a colour profile, and the frame header.
 constexpr uint64_t kAfterJump = 4096;
+// A height that stands behind the first scan is sought so far behind the frame header, and asked for in steps.
+constexpr uint64_t kMaxScan = 1 << 20;
+constexpr uint64_t kScanStep = 64 << 10;
 
 bool StandsAlone(uint8_t marker) {
   return marker == 0x01 || (marker >= 0xD0 && marker <= 0xD7) || marker == kSoi;
@@ -25,9 +31,16 @@ bool GivesSize(uint8_t marker) {
   return marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
 }
 
+// SOF3, SOF7, SOF11 and SOF15.
+bool IsLossless(uint8_t marker) { return marker != kDhp && (marker & 3) == 3; }
+
 class JpegReader {
  public:
-  explicit JpegReader(Source& source) : source_(source) { info_.format = Format::kJpeg; }
+  explicit JpegReader(Source& source) : source_(source) {
+    info_.format = Format::kJpeg;
+    info_.has_icc = false;
+    info_.frames = 1;
+  }
   ProbeResult Read();
 
  private:
@@ -35,11 +48,20 @@ class JpegReader {
 
   // Leaves at_ behind the next marker's code, skipping fill bytes and, like all decoders, stray bytes between
   // segments.
-  Step NextMarker(uint8_t* marker);
-  Step App1(uint64_t begin, uint64_t end);
+  Step NextMarker(uint8_t* marker, uint64_t hint = kAfterJump);
+  // Segments of applications, their content at [begin, end).
+  Step Application(uint8_t marker, uint64_t begin, uint64_t end);
+  Step Jfif(uint64_t begin, uint64_t end);
+  Step Exif(uint64_t begin, uint64_t end);
+  Step Adobe(uint64_t begin, uint64_t end);
+  Step MultiPicture(uint64_t begin, uint64_t end);
+  // The segment's content begins with `name`; false, after setting result_, where that cannot be said yet.
+  bool IsNamed(absl::string_view name, uint64_t begin, uint64_t end, bool* named);
   ProbeResult Frame(uint8_t marker, uint64_t begin, uint64_t end);
+  ColorSpace FrameColors(uint8_t marker, uint64_t begin);
   // Finds the DNL segment that ends the first scan.
   ProbeResult HeightBehindScan(uint64_t at);
+  ProbeResult Measured();
   Step Done(ProbeResult result) {
     result_ = std::move(result);
     return Step::kDone;
@@ -50,13 +72,15 @@ class JpegReader {
   ProbeResult result_;
   uint64_t at_ = 2;
   uint8_t orientation_ = 1;
-  bool exif_seen_ = false;
-  bool several_pictures_ = false;
+  bool jfif_seen_ = false;
+  std::optional<uint8_t> adobe_transform_;
+  std::optional<ExifTags> exif_;
+  bool index_seen_ = false;
 };
 
-JpegReader::Step JpegReader::NextMarker(uint8_t* marker) {
+JpegReader::Step JpegReader::NextMarker(uint8_t* marker, uint64_t hint) {
   for (;;) {
-    if (!source_.Has(at_, 2)) return Done(source_.Missing(Format::kJpeg, at_, 2, kAfterJump));
+    if (!source_.Has(at_, 2)) return Done(source_.Missing(Format::kJpeg, at_, 2, hint));
     if (source_.U8(at_) != 0xFF) {
       const absl::string_view run = source_.Run(at_);
       const void* hit = std::memchr(run.data(), 0xFF, run.size());
@@ -73,17 +97,105 @@ JpegReader::Step JpegReader::NextMarker(uint8_t* marker) {
   }
 }
 
-JpegReader::Step JpegReader::App1(uint64_t begin, uint64_t end) {
-  constexpr absl::string_view kExif("Exif\0\0", 6);
-  if (exif_seen_ || end - begin < kExif.size()) return Step::kGo;
-  if (!source_.Has(begin, kExif.size()))
-    return Done(source_.Missing(Format::kJpeg, begin, kExif.size(), kAfterJump));
-  if (!source_.Equals(begin, kExif)) return Step::kGo;
-  exif_seen_ = true;
-  const ExifOrientation exif = ReadExifOrientation(source_, begin, end);
-  if (!exif.known) return Done(source_.Missing(Format::kJpeg, exif.need_offset, exif.need_size));
-  orientation_ = exif.orientation;
+bool JpegReader::IsNamed(absl::string_view name, uint64_t begin, uint64_t end, bool* named) {
+  *named = false;
+  if (end - begin < name.size()) return true;
+  if (!source_.Has(begin, name.size())) {
+    Done(source_.Missing(Format::kJpeg, begin, name.size(), kAfterJump));
+    return false;
+  }
+  *named = source_.Equals(begin, name);
+  return true;
+}
+
+JpegReader::Step JpegReader::Application(uint8_t marker, uint64_t begin, uint64_t end) {
+  bool named = false;
+  switch (marker) {
+    case kApp0:
+      if (!IsNamed(absl::string_view("JFIF\0", 5), begin, end, &named)) return Step::kDone;
+      return named && !jfif_seen_ ? Jfif(begin, end) : Step::kGo;
+    case kApp1:
+      if (exif_.has_value()) return Step::kGo;
+      if (!IsNamed(absl::string_view("Exif\0\0", 6), begin, end, &named)) return Step::kDone;
+      return named ? Exif(begin, end) : Step::kGo;
+    case kApp2:
+      if (!IsNamed(absl::string_view("ICC_PROFILE\0", 12), begin, end, &named)) return Step::kDone;
+      if (named) info_.has_icc = true;
+      if (named || index_seen_) return Step::kGo;
+      if (!IsNamed(absl::string_view("MPF\0", 4), begin, end, &named)) return Step::kDone;
+      return named ? MultiPicture(begin + 4, end) : Step::kGo;
+    case kApp14:
+      if (!IsNamed("Adobe", begin, end, &named)) return Step::kDone;
+      return named ? Adobe(begin, end) : Step::kGo;
+  }
   return Step::kGo;
+}
+
+// Name, version (2), unit (1: per inch, 2: per centimetre, else only the ratio counts), density across and down.
+JpegReader::Step JpegReader::Jfif(uint64_t begin, uint64_t end) {
+  jfif_seen_ = true;
+  if (end - begin < 12) return Step::kGo;
+  if (!source_.Has(begin, 12)) return Done(source_.Missing(Format::kJpeg, begin, 12, kAfterJump));
+  const uint8_t unit = source_.U8(begin + 7);
+  if (unit != 1 && unit != 2) return Step::kGo;
+  const PerLength length = unit == 1 ? PerLength::kInch : PerLength::kCentimetre;
+  info_.dpi_x = ToDpi(source_.Be16(begin + 8), length);
+  info_.dpi_y = ToDpi(source_.Be16(begin + 10), length);
+  return Step::kGo;
+}
+
+JpegReader::Step JpegReader::Exif(uint64_t begin, uint64_t end) {
+  exif_ = ReadExif(source_, begin, end);
+  if (!exif_->known) return Done(source_.Missing(Format::kJpeg, exif_->need_offset, exif_->need_size));
+  orientation_ = exif_->orientation;
+  return Step::kGo;
+}
+
+// Name, version (2), flags (2 and 2), the colour transform.
+JpegReader::Step JpegReader::Adobe(uint64_t begin, uint64_t end) {
+  if (end - begin < 12) return Step::kGo;
+  if (!source_.Has(begin, 12)) return Done(source_.Missing(Format::kJpeg, begin, 12, kAfterJump));
+  adobe_transform_ = source_.U8(begin + 11);
+  return Step::kGo;
+}
+
+// CIPA DC-007: the index of an MPO, a TIFF structure, counts the JPEGs of the file.
+JpegReader::Step JpegReader::MultiPicture(uint64_t begin, uint64_t end) {
+  constexpr uint16_t kNumberOfImages = 0xB001;
+  index_seen_ = true;
+  info_.frames.reset();
+  Ifd ifd(source_, begin, end);
+  const Ifd::State state = ifd.Open();
+  if (state == Ifd::State::kMissing)
+    return Done(source_.Missing(Format::kJpeg, ifd.need_offset(), ifd.need_size()));
+  if (state == Ifd::State::kBad) return Step::kGo;
+  for (uint64_t i = 0; i < ifd.size(); ++i) {
+    if (ifd.tag(i) != kNumberOfImages) continue;
+    const uint64_t images = ifd.Unsigned(ifd.entry(i)).value_or(0);
+    if (images >= 1 && images <= 65535) info_.frames = static_cast<uint32_t>(images);
+    break;
+  }
+  return Step::kGo;
+}
+
+// As libjpeg decides it: markers first, then the components' names.
+ColorSpace JpegReader::FrameColors(uint8_t marker, uint64_t begin) {
+  switch (*info_.channels) {
+    case 1:
+      return ColorSpace::kGray;
+    case 3: {
+      if (jfif_seen_) return ColorSpace::kYcbcr;
+      if (adobe_transform_.has_value()) return *adobe_transform_ == 0 ? ColorSpace::kRgb : ColorSpace::kYcbcr;
+      const uint8_t names[3] = {source_.U8(begin + 6), source_.U8(begin + 9), source_.U8(begin + 12)};
+      if (names[0] == 'R' && names[1] == 'G' && names[2] == 'B') return ColorSpace::kRgb;
+      const bool counted = names[0] == 1 && names[1] == 2 && names[2] == 3;
+      return counted && IsLossless(marker) ? ColorSpace::kRgb : ColorSpace::kYcbcr;
+    }
+    case 4:
+      return adobe_transform_.value_or(0) == 0 ? ColorSpace::kCmyk : ColorSpace::kYcck;
+    default:
+      return ColorSpace::kUnknown;
+  }
 }
 
 ProbeResult JpegReader::Frame(uint8_t marker, uint64_t begin, uint64_t end) {
@@ -94,29 +206,44 @@ ProbeResult JpegReader::Frame(uint8_t marker, uint64_t begin, uint64_t end) {
   info_.width = source_.Be16(begin + 3);
   info_.channels = source_.U8(begin + 5);
   if (*info_.channels == 0) return Corrupt(Format::kJpeg, "JPEG: the frame header names no components");
-  if (end - begin < 6 + 3u * *info_.channels) {
+  const uint64_t size = 6 + 3u * *info_.channels;
+  if (end - begin < size) {
     return Corrupt(Format::kJpeg, "JPEG: the frame header is too short for its components");
   }
   if (*info_.bit_depth < 2 || *info_.bit_depth > 16) {
     return Corrupt(Format::kJpeg, absl::StrCat("JPEG: samples of ", *info_.bit_depth, " bits"));
   }
   if (info_.width == 0) return Corrupt(Format::kJpeg, "JPEG: the frame header gives a width of 0");
+  if (!source_.Has(begin, size)) return source_.Missing(Format::kJpeg, begin, size);
   info_.has_alpha = false;
-  // The second half of each quartet of SOFs is progressive: C2, C6, CA, CE. A hierarchical image's DHP does
-  // not say.
+  // The third of each quartet of SOFs is progressive: C2, C6, CA, CE. A hierarchical image's DHP does not say.
   if (marker != kDhp) info_.progressive = (marker & 3) == 2;
-  if (!several_pictures_) info_.frames = 1;
+  info_.color_space = FrameColors(marker, begin);
   if (info_.height == 0) return HeightBehindScan(end);
+  return Measured();
+}
+
+ProbeResult JpegReader::Measured() {
   SetOrientation(info_, orientation_);
+  if (exif_.has_value() && !info_.dpi_x && !info_.dpi_y) {
+    info_.dpi_x = exif_->dpi_x;
+    info_.dpi_y = exif_->dpi_y;
+  }
   return Ok(info_);
 }
 
 ProbeResult JpegReader::HeightBehindScan(uint64_t at) {
   at_ = at;
+  const uint64_t limit = at + kMaxScan;
   bool in_scan = false;
   for (;;) {
     uint8_t marker = 0;
-    if (NextMarker(&marker) == Step::kDone) return result_;
+    const Step step = NextMarker(&marker, kScanStep);
+    if (at_ > limit) {
+      return Unsupported(Format::kJpeg,
+                         "JPEG whose height stands behind more than a MiB of its pixels (DNL)");
+    }
+    if (step == Step::kDone) return result_;
     if (marker == kEoi) break;
     if (StandsAlone(marker)) continue;
     if (in_scan && marker != kDnl) break;
@@ -128,8 +255,7 @@ ProbeResult JpegReader::HeightBehindScan(uint64_t at) {
       if (!source_.Has(at_, 4)) return source_.Missing(Format::kJpeg, at_, 4);
       info_.height = source_.Be16(at_ + 2);
       if (info_.height == 0) break;
-      SetOrientation(info_, orientation_);
-      return Ok(info_);
+      return Measured();
     }
     in_scan = in_scan || marker == kSos;
     at_ += length;
@@ -151,12 +277,7 @@ ProbeResult JpegReader::Read() {
     const uint64_t begin = at_ + 2;
     const uint64_t end = at_ + length;
     if (GivesSize(marker)) return Frame(marker, begin, end);
-    if (marker == kApp1 && App1(begin, end) == Step::kDone) return result_;
-    if (marker == kApp2 && length >= 6) {
-      // The multi-picture index of an MPO: further JPEGs follow this one.
-      if (!source_.Has(begin, 4)) return source_.Missing(Format::kJpeg, begin, 4, kAfterJump);
-      several_pictures_ = several_pictures_ || source_.Equals(begin, absl::string_view("MPF\0", 4));
-    }
+    if (Application(marker, begin, end) == Step::kDone) return result_;
     at_ = end;
   }
 }

@@ -4,22 +4,8 @@
 #include <cstdint>
 
 #include "worker/image/probe.h"
-#include "worker/image/source.h"
 
 namespace imgfleet::image {
-
-struct ExifOrientation {
-  // False: [need_offset, need_offset + need_size) is needed first.
-  bool known = true;
-  // 1 where the block says nothing, or nothing valid.
-  uint8_t orientation = 1;
-  uint64_t need_offset = 0;
-  uint64_t need_size = 0;
-};
-
-// Reads the orientation from an Exif block (a TIFF structure, with or without "Exif\0\0" before it) that lies
-// at [begin, end). Damaged blocks say nothing, as in every viewer.
-ExifOrientation ReadExifOrientation(Source& source, uint64_t begin, uint64_t end);
 
 // The orientation that comes of showing an image by `first` and what comes out by `then`.
 uint8_t CombineOrientations(uint8_t first, uint8_t then);

@@ -1,9 +1,10 @@
-// PNG: the header chunk gives the size; the chunks before the image data tell of animation, transparency and
-// orientation. An eXIf chunk behind the image data is legal but not sought: finding it would cost the whole
+// PNG: the header chunk gives the size; the chunks before the image data tell of animation, transparency,
+// resolution, colour profile and orientation. An eXIf chunk behind the image data is legal but not sought: finding it would cost the whole
 // file.
 #include <array>
 
 #include "absl/strings/str_cat.h"
+#include "worker/image/exif.h"
 #include "worker/image/orientation.h"
 #include "worker/image/readers.h"
 
@@ -41,6 +42,9 @@ bool ReadHeader(Source& source, uint64_t data, ImageInfo& info) {
   info.bit_depth = depth;
   info.channels = kChannels[colour];
   info.has_alpha = colour >= 4;
+  info.color_space = colour == 3         ? ColorSpace::kPalette
+                     : (colour & 2) == 0 ? ColorSpace::kGray
+                                         : ColorSpace::kRgb;
   info.progressive = interlace == 1;
   return true;
 }
@@ -51,8 +55,9 @@ ProbeResult ReadPng(Source& source) {
   ImageInfo info;
   info.format = Format::kPng;
   uint64_t at = 8;
-  uint8_t orientation = 1;
-  uint32_t frames = 1;
+  info.has_icc = false;
+  ExifTags exif;
+  uint32_t frames = 1, plays = 0;
   bool header_seen = false;
   for (;;) {
     if (!source.Has(at, 8)) return source.Missing(Format::kPng, at, 8, kAfterJump);
@@ -72,15 +77,24 @@ ProbeResult ReadPng(Source& source) {
       if (name != Name("CgBI") || at != 8) return Corrupt(Format::kPng, "PNG: the first chunk is not IHDR");
     } else if (name == Name("acTL")) {
       if (length != 8) return Corrupt(Format::kPng, "PNG: a wrong acTL chunk");
-      if (!source.Has(data, 4)) return source.Missing(Format::kPng, data, 4);
+      if (!source.Has(data, 8)) return source.Missing(Format::kPng, data, 8);
       frames = source.Be32(data);
+      plays = source.Be32(data + 4);
       if (frames == 0) return Corrupt(Format::kPng, "PNG: an animation of 0 frames");
     } else if (name == Name("tRNS")) {
       info.has_alpha = true;
     } else if (name == Name("eXIf")) {
-      const ExifOrientation exif = ReadExifOrientation(source, data, data + length);
+      exif = ReadExif(source, data, data + length);
       if (!exif.known) return source.Missing(Format::kPng, exif.need_offset, exif.need_size);
-      orientation = exif.orientation;
+    } else if (name == Name("iCCP")) {
+      info.has_icc = true;
+    } else if (name == Name("pHYs") && length == 9) {
+      // Unit 1 is the metre; without one only the ratio counts.
+      if (!source.Has(data, 9)) return source.Missing(Format::kPng, data, 9);
+      if (source.U8(data + 8) == 1) {
+        info.dpi_x = ToDpi(source.Be32(data), PerLength::kMetre);
+        info.dpi_y = ToDpi(source.Be32(data + 4), PerLength::kMetre);
+      }
     } else if (name == Name("IDAT")) {
       break;
     } else if (name == Name("IEND")) {
@@ -90,7 +104,12 @@ ProbeResult ReadPng(Source& source) {
   }
   info.frames = frames;
   info.animated = frames > 1;
-  SetOrientation(info, orientation);
+  if (info.animated) info.loop_count = plays;
+  SetOrientation(info, exif.orientation);
+  if (!info.dpi_x && !info.dpi_y) {
+    info.dpi_x = exif.dpi_x;
+    info.dpi_y = exif.dpi_y;
+  }
   return Ok(info);
 }
 

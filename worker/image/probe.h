@@ -104,12 +104,13 @@ struct ImageInfo {
   ColorSpace color_space = ColorSpace::kUnknown;
   // Pixels per inch.
   std::optional<float> dpi_x, dpi_y;
-  // ICO, CUR and ICNS, in the file's order.
+  // ICO, CUR and ICNS, in the file's order: the first kMaxVariants.
   std::vector<IconVariant> variants;
   // SVG: the root's attributes as written, at most kMaxSvgText bytes of each; empty where absent.
   std::string svg_width, svg_height, svg_view_box;
 
   static constexpr size_t kMaxSvgText = 64;
+  static constexpr size_t kMaxVariants = 256;
 
   // Every field; numbers exactly.
   bool operator==(const ImageInfo&) const = default;

@@ -225,6 +225,7 @@ TEST(Probe, APieceThatOverlapsOrTouchesThePrefixCountsAsOne) {
         bytes.prefix = absl::string_view(sample.bytes).substr(0, cut);
         bytes.piece_offset = cut - overlap;
         bytes.piece = absl::string_view(sample.bytes).substr(cut - overlap);
+        bytes.total = sample.bytes.size();
         const ProbeResult result = Probe(bytes);
         EXPECT_EQ(result.status, ProbeStatus::kOk)
             << sample.name << " at " << cut << ": " << Describe(result);

@@ -85,8 +85,9 @@ std::string Tiff(TiffKind kind, const std::vector<TiffField>& fields, size_t gap
   for (const TiffField& field : fields) {
     std::string values;
     for (uint64_t value : field.values)
-      values += number(value, field.type == 3 ? 2 : field.type == 4 ? 4 : 8);
-    file += number(field.tag, 2) + number(field.type, 2) + number(field.values.size(), offset_size);
+      values += number(value, field.type == 3 ? 2 : field.type == 4 || field.type == 5 ? 4 : 8);
+    const size_t count = field.values.size() / (field.type == 5 ? 2 : 1);
+    file += number(field.tag, 2) + number(field.type, 2) + number(count, offset_size);
     if (values.size() <= static_cast<size_t>(offset_size)) {
       values.resize(offset_size);
       file += values;
@@ -114,23 +115,32 @@ std::string Clap(uint32_t width, uint32_t height, uint32_t denominator) {
                             Be32(1) + Be32(0) + Be32(1));
 }
 
+std::string ItemReference(const std::string& kind, uint16_t from, const std::vector<uint16_t>& to) {
+  std::string content = Be16(from) + Be16(to.size());
+  for (uint16_t id : to) content += Be16(id);
+  return IsoBox(kind, content);
+}
+
 std::string Heif(const HeifFile& file) {
   std::string brands = file.major + Be32(0);
   for (const std::string& brand : file.brands) brands += brand;
   std::string items, associations, properties;
   for (const HeifItem& item : file.items) {
-    items += IsoFullBox("infe", 2u << 24, Be16(item.id) + Be16(0) + item.type + Bytes1(0));
+    items +=
+        IsoFullBox("infe", 2u << 24 | (item.hidden ? 1 : 0), Be16(item.id) + Be16(0) + item.type + Bytes1(0));
     associations += Be16(item.id) + Bytes1(item.properties.size());
     for (uint8_t index : item.properties) associations += Bytes1(index | 0x80);
   }
   for (const std::string& property : file.properties) properties += property;
-  const std::string meta =
-      IsoFullBox("meta", 0,
-                 IsoFullBox("hdlr", 0, Be32(0) + "pict" + std::string(13, '\0')) +
-                     IsoFullBox("pitm", 0, Be16(file.primary)) + IsoFullBox("iloc", 0, "somewhere") +
-                     IsoFullBox("iinf", 0, Be16(file.items.size()) + items) +
-                     IsoBox("iprp", IsoBox("ipco", properties) +
-                                        IsoFullBox("ipma", 0, Be32(file.items.size()) + associations)));
+  const std::string iref = file.references.empty() ? "" : IsoFullBox("iref", 0, file.references);
+  const std::string meta = IsoFullBox(
+      "meta", 0,
+      IsoFullBox("hdlr", 0, Be32(0) + "pict" + std::string(13, '\0')) +
+          IsoFullBox("pitm", 0, Be16(file.primary)) + IsoFullBox("iloc", 0, "somewhere") +
+          IsoFullBox("iinf", 0, Be16(file.items.size()) + items) + (file.references_last ? "" : iref) +
+          IsoBox("iprp",
+                 IsoBox("ipco", properties) + IsoFullBox("ipma", 0, Be32(file.items.size()) + associations)) +
+          (file.references_last ? iref : ""));
   const std::string mdat = IsoBox("mdat", std::string(file.mdat_before_meta, 'm'));
   return IsoBox("ftyp", brands) + (file.mdat_before_meta ? mdat + meta : meta + IsoBox("mdat", "pixels"));
 }

@@ -48,7 +48,7 @@ std::string Vp8x(uint8_t flags, uint32_t width, uint32_t height);
 
 struct TiffField {
   uint16_t tag;
-  uint16_t type;  // 3 SHORT, 4 LONG, 16 LONG8
+  uint16_t type;  // 3 SHORT, 4 LONG, 5 RATIONAL (two values each), 16 LONG8
   std::vector<uint64_t> values;
 };
 enum class TiffKind { kLittle, kBig, kBigTiffLittle, kBigTiffBig };
@@ -61,6 +61,7 @@ struct HeifItem {
   uint16_t id;
   std::string type;
   std::vector<uint8_t> properties;  // Indices from 1 into HeifFile::properties.
+  bool hidden = false;
 };
 struct HeifFile {
   std::string major = "heic";
@@ -68,12 +69,16 @@ struct HeifFile {
   uint16_t primary = 1;
   std::vector<HeifItem> items;
   std::vector<std::string> properties;
+  // Boxes of the item reference box, see ItemReference(), and whether it stands behind the properties.
+  std::string references;
+  bool references_last = false;
   size_t mdat_before_meta = 0;
 };
 std::string Ispe(uint32_t width, uint32_t height);
 std::string Irot(uint8_t quarter_turns);
 std::string Imir(uint8_t axis);
 std::string Clap(uint32_t width, uint32_t height, uint32_t denominator);
+std::string ItemReference(const std::string& kind, uint16_t from, const std::vector<uint16_t>& to);
 std::string Heif(const HeifFile& file);
 
 std::string Gif(uint16_t width, uint16_t height, const std::string& blocks);
@@ -91,5 +96,7 @@ std::string Bmp(uint32_t header_size, int32_t width, int32_t height, uint16_t bi
 
 // One of everything that is measured.
 std::vector<Sample> AllSamples();
+// Those of them that are there for what is told beside the size: animations, colours, resolutions, profiles.
+std::vector<Sample> FieldSamples();
 
 }  // namespace imgfleet::image

@@ -21,6 +21,17 @@ namespace imgfleet::image {
 // sums of two of them cannot wrap.
 inline constexpr uint64_t kMaxOffset = uint64_t{1} << 62;
 
+// What decides nothing of the size is read where it lies in the file's first bytes, so many: every fetch begins
+// with them, so that nothing is fetched for such a field, and whether it is read depends on the file alone.
+inline constexpr uint64_t kFieldReach = 12288;
+
+// Where bytes are that are wanted only if they cost no fetch.
+enum class Place : uint8_t {
+  kAtHand,
+  kMissing,  // Not at hand yet: to be asked for, so that the answer does not depend on how the file was cut.
+  kFar,      // Not worth a fetch, or behind the file's end.
+};
+
 class Source {
  public:
   explicit Source(const Bytes& bytes) : bytes_(bytes) {}
@@ -53,6 +64,12 @@ class Source {
   std::optional<uint64_t> total() const { return bytes_.total; }
   // The file is known to end at or before `offset`.
   bool EndsBefore(uint64_t offset) const { return bytes_.total.has_value() && *bytes_.total <= offset; }
+
+  // Where [offset, offset + size) is, of which only what ends at or before `reach` is wanted.
+  Place Find(uint64_t offset, uint64_t size, uint64_t reach = kFieldReach) {
+    if (size > reach || offset > reach - size || EndsBefore(offset + size - 1)) return Place::kFar;
+    return Has(offset, size) ? Place::kAtHand : Place::kMissing;
+  }
 
   // The answer where [offset, offset + size) is needed and not at hand: kTruncated if the file is known to
   // end before that, else kNeedMore. `hint` bytes (if more than `size`) are likely to be wanted right after.

@@ -91,15 +91,24 @@ struct RootAttributes {
   std::optional<ViewBox> view_box;
   bool foreign = false;   // The root element belongs to another namespace than SVG.
   bool entities = false;  // A length is not written out.
+  std::string width_text, height_text, view_box_text;
 };
 
 void Note(absl::string_view prefix, const XmlRoot& root, RootAttributes& attributes) {
   const absl::string_view name = root.name();
   const bool wanted = name == "width" || name == "height" || name == "viewBox";
   if (wanted && !root.value_is_whole()) attributes.entities = true;
-  if (name == "width") attributes.width = Length(root.value());
-  if (name == "height") attributes.height = Length(root.value());
-  if (name == "viewBox") attributes.view_box = ParseViewBox(root.value());
+  const std::string text = wanted ? std::string(root.value().substr(0, ImageInfo::kMaxSvgText)) : "";
+  if (name == "width") {
+    attributes.width = Length(root.value());
+    attributes.width_text = text;
+  } else if (name == "height") {
+    attributes.height = Length(root.value());
+    attributes.height_text = text;
+  } else if (name == "viewBox") {
+    attributes.view_box = ParseViewBox(root.value());
+    attributes.view_box_text = text;
+  }
   // A namespace given by an entity cannot be judged; Illustrator writes SVG's own so.
   absl::string_view declared = name;
   if (!absl::ConsumePrefix(&declared, "xmlns")) return;
@@ -133,6 +142,9 @@ ProbeResult Measure(const RootAttributes& attributes) {
   info.format = Format::kSvg;
   info.width = static_cast<uint32_t>(std::max(1.0, std::round(*width)));
   info.height = static_cast<uint32_t>(std::max(1.0, std::round(*height)));
+  info.svg_width = attributes.width_text;
+  info.svg_height = attributes.height_text;
+  info.svg_view_box = attributes.view_box_text;
   SetOrientation(info, 1);
   return Ok(info);
 }
