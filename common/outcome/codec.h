@@ -16,6 +16,8 @@ namespace imgfleet::outcome {
 // The serialised message must be no longer than kMaxBlobRawBytes.
 std::string PackOutcomes(const v1::OutcomeChunk& chunk);
 absl::StatusOr<v1::OutcomeChunk> UnpackOutcomes(absl::string_view blob);
+// The same into a message that lies in an arena, say; it must be empty.
+absl::Status UnpackOutcomes(absl::string_view blob, v1::OutcomeChunk* chunk);
 
 std::string PackItems(const v1::ItemBatch& items);
 absl::StatusOr<v1::ItemBatch> UnpackItems(absl::string_view blob);

@@ -5,18 +5,20 @@
 #include "absl/strings/str_cat.h"
 #include "common/outcome/codec.h"
 #include "common/status.h"
+#include "google/protobuf/arena.h"
 
 namespace imgfleet::outcome {
 
+// Outcomes come in the order in which they ended, so most of them wait for another; in an arena they wait where they
+// were parsed, and go at one stroke.
 absl::Status ResultReader::Take(const v1::Outcomes& message,
                                 absl::FunctionRef<void(const v1::Outcome&)> sink) {
-  v1::OutcomeChunk chunk;
-  if (!message.packed().empty()) {
-    ASSIGN_OR_RETURN(chunk, UnpackOutcomes(message.packed()));
-  }
-  for (const v1::Outcome& outcome : message.outcomes()) *chunk.add_outcomes() = outcome;
-  for (v1::Outcome& outcome : *chunk.mutable_outcomes()) {
-    RETURN_IF_ERROR(TakeOne(outcome, message.next_index(), sink));
+  const auto arena = std::make_shared<google::protobuf::Arena>();
+  auto* chunk = google::protobuf::Arena::CreateMessage<v1::OutcomeChunk>(arena.get());
+  if (!message.packed().empty()) RETURN_IF_ERROR(UnpackOutcomes(message.packed(), chunk));
+  for (const v1::Outcome& outcome : message.outcomes()) *chunk->add_outcomes() = outcome;
+  for (const v1::Outcome& outcome : chunk->outcomes()) {
+    RETURN_IF_ERROR(TakeOne(OutcomePtr(arena, &outcome), message.next_index(), sink));
   }
   if (message.shard_complete() && next_index_ < message.next_index()) {
     return absl::DataLossError(absl::StrCat("results: no outcome for index ", next_index_,
@@ -26,16 +28,16 @@ absl::Status ResultReader::Take(const v1::Outcomes& message,
   return absl::OkStatus();
 }
 
-absl::Status ResultReader::TakeOne(v1::Outcome& outcome, uint64_t shard_end,
+absl::Status ResultReader::TakeOne(OutcomePtr outcome, uint64_t shard_end,
                                    absl::FunctionRef<void(const v1::Outcome&)> sink) {
-  const uint64_t index = outcome.index();
+  const uint64_t index = outcome->index();
   if (index < from_index_) return absl::OkStatus();
   if (index >= shard_end) {
     return absl::DataLossError(
         absl::StrCat("results: index ", index, " in a shard that ends before index ", shard_end));
   }
   if (index == next_index_) {
-    sink(outcome);
+    sink(*outcome);
     ++next_index_;
     HandOnWaiting(sink);
     return absl::OkStatus();
@@ -48,7 +50,7 @@ absl::Status ResultReader::TakeOne(v1::Outcome& outcome, uint64_t shard_end,
 
 void ResultReader::HandOnWaiting(absl::FunctionRef<void(const v1::Outcome&)> sink) {
   for (auto found = waiting_.find(next_index_); found != waiting_.end(); found = waiting_.find(next_index_)) {
-    sink(found->second);
+    sink(*found->second);
     waiting_.erase(found);
     ++next_index_;
   }

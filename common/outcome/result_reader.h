@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
@@ -31,13 +32,15 @@ class ResultReader {
   uint64_t next_index() const { return next_index_; }
 
  private:
-  absl::Status TakeOne(v1::Outcome& outcome, uint64_t shard_end,
+  using OutcomePtr = std::shared_ptr<const v1::Outcome>;  // Keeps all that came with it.
+
+  absl::Status TakeOne(OutcomePtr outcome, uint64_t shard_end,
                        absl::FunctionRef<void(const v1::Outcome&)> sink);
   void HandOnWaiting(absl::FunctionRef<void(const v1::Outcome&)> sink);
 
   const uint64_t from_index_;
   uint64_t next_index_;
-  absl::flat_hash_map<uint64_t, v1::Outcome> waiting_;
+  absl::flat_hash_map<uint64_t, OutcomePtr> waiting_;
 };
 
 }  // namespace imgfleet::outcome

@@ -149,14 +149,14 @@ void Agent::StartWaiting() {
   }
 }
 
-void Agent::Finished(uint64_t id, uint32_t offset, v1::Outcome outcome, absl::Time now) {
+void Agent::Finished(uint64_t id, uint32_t offset, const PackedOutcome& outcome, absl::Time now) {
   const auto found = held_.find(id);
   if (found == held_.end()) return;
   HeldLease& lease = *found->second;
   IMGFLEET_CHECK(lease.running > 0 && running_ > 0);
   --lease.running;
   --running_;
-  lease.gathering.Add(offset, std::move(outcome), now);
+  lease.gathering.Add(offset, outcome, now);
   if (lease.gathering.items() >= options_.chunk_items || lease.gathering.bytes() >= options_.chunk_bytes ||
       (lease.running == 0 && !lease.waiting())) {
     Flush(lease);

@@ -5,7 +5,7 @@
 //   Agent agent(options);
 //   agent.Connected(now);             // a stream was opened: greets
 //   agent.Received(message, now);     // ... Welcome, Lease, Ack, Revoke
-//   agent.Finished(lease, offset, std::move(outcome), now);
+//   agent.Finished(lease, offset, PackTo(outcome, &buffer), now);
 //   agent.Tick(agent.NextWake());     // at the latest then
 //   Agent::Output todo = agent.Take();
 //
@@ -75,7 +75,7 @@ class Agent {
   void Disconnected();
   void Received(const v1::CoordinatorMessage& message, absl::Time now);
   // The outcome of a started item. Of a lease that is no longer held it is dropped.
-  void Finished(uint64_t lease, uint32_t offset, v1::Outcome outcome, absl::Time now);
+  void Finished(uint64_t lease, uint32_t offset, const PackedOutcome& outcome, absl::Time now);
   // What is due by `now`: reports, chunks that are old enough, chunks to be sent again, leases that have
   // lapsed.
   void Tick(absl::Time now);

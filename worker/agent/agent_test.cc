@@ -53,10 +53,11 @@ class AgentTest : public ::testing::Test {
     agent_.Received(Welcome(), now_);
   }
   void Finish(const Agent::StartItem& item) {
-    agent_.Finished(item.lease, item.offset, OutcomeOf(item.index), now_);
+    agent_.Finished(item.lease, item.offset, PackTo(OutcomeOf(item.index), &buffer_), now_);
   }
 
   Agent agent_{SmallOptions()};
+  std::string buffer_;
   absl::Time now_ = absl::UnixEpoch() + absl::Hours(1);
 };
 
@@ -112,7 +113,7 @@ TEST_F(AgentTest, CountsFailuresByReason) {
   for (const auto& item : agent_.Take().start) {
     v1::Outcome outcome;
     outcome.mutable_error()->set_reason(v1::ItemError::TIMEOUT);
-    agent_.Finished(item.lease, item.offset, outcome, now_);
+    agent_.Finished(item.lease, item.offset, PackTo(outcome, &buffer_), now_);
   }
   const auto chunks = Chunks(agent_.Take());
   ASSERT_THAT(chunks, SizeIs(1));
@@ -231,12 +232,12 @@ TEST_F(AgentTest, AVoidLeaseStopsItsItemsAndSendsNothingMore) {
     agent.Received(LeaseOf(1, 5, 2, 1), now_);
     const Agent::Output started = agent.Take();
     for (int i = 0; i < 4; ++i) {
-      agent.Finished(started.start[i].lease, started.start[i].offset, OutcomeOf(i), now_);
+      agent.Finished(started.start[i].lease, started.start[i].offset, PackTo(OutcomeOf(i), &buffer_), now_);
     }
     agent.Received(AckOf(Chunks(agent.Take()).at(0), code), now_);
     Agent::Output output = agent.Take();
     EXPECT_THAT(output.abandon, ElementsAre(1)) << name;
-    agent.Finished(started.start[4].lease, started.start[4].offset, OutcomeOf(4), now_);
+    agent.Finished(started.start[4].lease, started.start[4].offset, PackTo(OutcomeOf(4), &buffer_), now_);
     now_ += absl::Seconds(1);
     agent.Tick(now_);
     EXPECT_THAT(Chunks(agent.Take()), IsEmpty()) << name;

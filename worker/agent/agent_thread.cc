@@ -13,7 +13,7 @@ namespace {
 
 // How long outcomes may lie in the inbox while too few came to wake the thread.
 constexpr absl::Duration kLook = absl::Milliseconds(10);
-constexpr size_t kMaxWakeAt = 64;
+constexpr size_t kMaxWakeAt = 256;
 // For the answers to the last hand backs.
 constexpr absl::Duration kFarewell = absl::Seconds(2);
 
@@ -32,12 +32,20 @@ struct AgentThread::Counters {
   static constexpr char kOutcomes[] = "imgfleet_worker_outcomes_total";
   static constexpr char kOutcomesHelp[] = "Outcomes, by reason of the failure.";
 
-  void Count(const v1::Outcome& outcome) {
-    fetched.Increment(static_cast<double>(outcome.fetch().fetched_bytes()));
-    if (!outcome.has_error()) return measured.Increment();
-    prometheus::Counter*& counter = failed[outcome.error().reason()];
+  void Count(const std::vector<FinishedItem>& items) {
+    uint64_t bytes = 0, succeeded = 0;
+    for (const FinishedItem& item : items) {
+      bytes += item.outcome.fetched_bytes;
+      if (!item.outcome.failed) ++succeeded;
+      if (item.outcome.failed) CountFailure(item.outcome.reason);
+    }
+    fetched.Increment(static_cast<double>(bytes));
+    measured.Increment(static_cast<double>(succeeded));
+  }
+  void CountFailure(v1::ItemError::Reason number) {
+    prometheus::Counter*& counter = failed[number];
     if (counter == nullptr) {
-      const std::string reason(outcome::ReasonName(outcome.error().reason()));
+      const std::string reason(outcome::ReasonName(number));
       counter = &metrics.Counter(kOutcomes, kOutcomesHelp, {{"reason", reason}});
     }
     counter->Increment();
@@ -51,6 +59,12 @@ struct AgentThread::Counters {
   prometheus::Counter& streams;
   prometheus::Counter& fetched;
   absl::flat_hash_map<int, prometheus::Counter*> failed;
+};
+
+// What its items need to find their way back. They hold it until they are done.
+struct AgentThread::RunningLease : task::Lease {
+  std::shared_ptr<Inbox> inbox;
+  uint64_t id = 0;
 };
 
 AgentThread::AgentThread(std::shared_ptr<grpc::Channel> channel, task::Runner& runner, const Clock& clock,
@@ -93,10 +107,10 @@ void AgentThread::Run() {
     absl::Time now = clock_.Boot();
     // The fewer items run, the sooner somebody waits for just this one.
     const size_t wake_at = std::clamp<size_t>(agent_.running() / 8, 1, kMaxWakeAt);
-    Inbox::Content content = inbox_->Wait(Rest(now), wake_at);
+    inbox_->Wait(Rest(now), wake_at, &content_);
     now = clock_.Boot();
     if (!open_ && !finished_ && connect_at_ <= now) Connect(now);
-    Take(std::move(content), now);
+    Take(content_, now);
     agent_.Tick(now);
     DrainOn(now);
     Do(agent_.Take());
@@ -127,10 +141,10 @@ void AgentThread::Connect(absl::Time now) {
   agent_.Connected(now);
 }
 
-void AgentThread::Take(Inbox::Content content, absl::Time now) {
-  for (FinishedItem& item : content.finished) {
-    counters_->Count(item.outcome);
-    agent_.Finished(item.lease, item.offset, std::move(item.outcome), now);
+void AgentThread::Take(Inbox::Content& content, absl::Time now) {
+  if (!content.finished.empty()) counters_->Count(content.finished);
+  for (const FinishedItem& item : content.finished) {
+    agent_.Finished(item.lease, item.offset, item.outcome, now);
   }
   for (auto& event : content.stream) {
     if (auto* message = std::get_if<StreamMessage>(&event)) {
@@ -220,8 +234,10 @@ void AgentThread::Do(Agent::Output output) {
     if (open_) stream_->Send(std::move(message));
   }
   for (auto& [id, spec] : output.leases) {
-    auto lease = std::make_shared<task::Lease>();
+    auto lease = std::make_shared<RunningLease>();
     lease->spec = std::move(spec);
+    lease->inbox = inbox_;
+    lease->id = id;
     leases_[id] = std::move(lease);
   }
   bool drop = false;
@@ -238,8 +254,9 @@ void AgentThread::Do(Agent::Output output) {
     if (lease == leases_.end()) continue;
     items.push_back({start.index, std::move(*start.item.mutable_id()), std::move(*start.item.mutable_url()),
                      lease->second,
-                     [inbox = inbox_, id = start.lease, offset = start.offset](v1::Outcome outcome) {
-                       inbox->Push(FinishedItem{id, offset, std::move(outcome)});
+                     // Small enough to lie in the std::function itself.
+                     [running = lease->second.get(), offset = start.offset](const v1::Outcome& outcome) {
+                       running->inbox->Push(running->id, offset, outcome);
                      }});
   }
   for (const uint64_t id : output.closed) leases_.erase(id);

@@ -46,10 +46,11 @@ class AgentThread {
 
  private:
   struct Counters;
+  struct RunningLease;
 
   void Run();
   absl::Duration Rest(absl::Time now) const;
-  void Take(Inbox::Content content, absl::Time now);
+  void Take(Inbox::Content& content, absl::Time now);
   void Take(StreamMessage message, absl::Time now);
   void Take(const StreamEnd& end, absl::Time now);
   void Connect(absl::Time now);
@@ -75,7 +76,8 @@ class AgentThread {
   absl::Time connect_at_ = absl::InfinitePast();
   absl::Time give_up_at_ = absl::InfiniteFuture();   // Draining: items that still run then are handed back.
   absl::Time farewell_at_ = absl::InfiniteFuture();  // All was said: the stream is broken off then.
-  absl::flat_hash_map<uint64_t, std::shared_ptr<task::Lease>> leases_;
+  absl::flat_hash_map<uint64_t, std::shared_ptr<RunningLease>> leases_;
+  Inbox::Content content_;
 
   std::atomic<bool> stopping_{false};
   mutable absl::Mutex mutex_;

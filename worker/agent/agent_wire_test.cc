@@ -81,7 +81,7 @@ class Wire {
       const size_t which = Roll(running_.size());
       const Agent::StartItem item = running_[which];
       running_.erase(running_.begin() + static_cast<ptrdiff_t>(which));
-      agent_.Finished(item.lease, item.offset, OutcomeOf(item.index), now_);
+      agent_.Finished(item.lease, item.offset, PackTo(OutcomeOf(item.index), &buffer_), now_);
     }
     agent_.Tick(now_);
     if (!to_agent_.empty() && Roll(2) == 0) {
@@ -151,6 +151,7 @@ class Wire {
 
   std::mt19937 random_;
   Agent agent_;
+  std::string buffer_;
   absl::Time now_ = absl::UnixEpoch() + absl::Hours(1);
   bool chaos_ = true;
   bool up_ = false;

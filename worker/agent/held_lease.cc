@@ -9,22 +9,18 @@
 
 namespace imgfleet::agent {
 
-void GatheringChunk::Add(uint32_t offset, v1::Outcome outcome, absl::Time now) {
+void GatheringChunk::Add(uint32_t offset, const PackedOutcome& outcome, absl::Time now) {
   if (offsets_.empty()) since_ = now;
   offsets_.push_back(offset);
-  fetched_bytes_ += outcome.fetch().fetched_bytes();
-  if (outcome.has_error()) {
-    const auto reason = static_cast<size_t>(outcome.error().reason());
+  fetched_bytes_ += outcome.fetched_bytes;
+  if (outcome.failed) {
+    const auto reason = static_cast<size_t>(outcome.reason);
     if (reason >= failures_.size()) failures_.resize(reason + 1);
     ++failures_[reason];
   } else {
     ++succeeded_;
   }
-  // Serialised messages of one type concatenate to the message with all their repeated fields.
-  thread_local v1::OutcomeChunk one;
-  if (one.outcomes_size() == 0) one.add_outcomes();
-  one.mutable_outcomes(0)->Swap(&outcome);
-  one.AppendToString(&raw_);
+  raw_.append(outcome.bytes.data(), outcome.bytes.size());
 }
 
 v1::Chunk GatheringChunk::Pack() {

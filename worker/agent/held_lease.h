@@ -9,14 +9,14 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "proto/imgfleet/v1/worker.pb.h"
+#include "worker/agent/packed_outcome.h"
 
 namespace imgfleet::agent {
 
-// Outcomes of one lease that will be sent together. They are kept serialised: that is what is sent, and a
-// fraction of what parsed messages take.
+// Outcomes of one lease that will be sent together, kept as they will be sent.
 class GatheringChunk {
  public:
-  void Add(uint32_t offset, v1::Outcome outcome, absl::Time now);
+  void Add(uint32_t offset, const PackedOutcome& outcome, absl::Time now);
 
   bool empty() const { return offsets_.empty(); }
   uint32_t items() const { return static_cast<uint32_t>(offsets_.size()); }

@@ -4,9 +4,13 @@
 
 namespace imgfleet::agent {
 
-void Inbox::Push(FinishedItem item) {
+void Inbox::Push(uint64_t lease, uint32_t offset, const v1::Outcome& outcome) {
+  thread_local std::string buffer;
+  buffer.clear();
+  const PackedOutcome packed = PackTo(outcome, &buffer);
   absl::MutexLock lock(&mutex_);
-  content_.finished.push_back(std::move(item));
+  content_.bytes.append(packed.bytes.data(), packed.bytes.size());
+  content_.finished.push_back({lease, offset, packed});
   if (content_.finished.size() == wake_at_) awake_.Signal();
 }
 
@@ -28,7 +32,10 @@ void Inbox::Poke() {
   awake_.Signal();
 }
 
-Inbox::Content Inbox::Wait(absl::Duration limit, size_t wake_at) {
+void Inbox::Wait(absl::Duration limit, size_t wake_at, Content* content) {
+  content->finished.clear();
+  content->bytes.clear();
+  content->stream.clear();
   absl::MutexLock lock(&mutex_);
   wake_at_ = wake_at;
   const absl::Time deadline = absl::Now() + limit;
@@ -36,7 +43,13 @@ Inbox::Content Inbox::Wait(absl::Duration limit, size_t wake_at) {
     if (awake_.WaitWithDeadline(&mutex_, deadline)) break;
   }
   poked_ = false;
-  return std::exchange(content_, Content());
+  std::swap(content_, *content);
+  // Now that the buffer grows no more, every outcome can say where it lies.
+  const char* at = content->bytes.data();
+  for (FinishedItem& item : content->finished) {
+    item.outcome.bytes = absl::string_view(at, item.outcome.bytes.size());
+    at += item.outcome.bytes.size();
+  }
 }
 
 }  // namespace imgfleet::agent

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -13,13 +13,14 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "proto/imgfleet/v1/worker.pb.h"
+#include "worker/agent/packed_outcome.h"
 
 namespace imgfleet::agent {
 
 struct FinishedItem {
   uint64_t lease = 0;
   uint32_t offset = 0;
-  v1::Outcome outcome;
+  PackedOutcome outcome;
 };
 
 // From the stream numbered `stream`; those of an older one mean nothing any more.
@@ -36,20 +37,21 @@ class Inbox {
  public:
   struct Content {
     std::vector<FinishedItem> finished;
+    std::string bytes;  // Of their outcomes.
     std::vector<std::variant<StreamMessage, StreamEnd>> stream;
   };
 
   // Outcomes come by the ten thousand a second, and waking a thread costs more than taking one: so they wake the reader
   // only when there are `wake_at`, while it looks by itself soon enough (see Wait).
-  void Push(FinishedItem item);
+  void Push(uint64_t lease, uint32_t offset, const v1::Outcome& outcome);
   void Push(StreamMessage message);
   void Push(StreamEnd end);
   // Wakes the reader for what it knows from elsewhere.
   void Poke();
 
-  // Waits until there is something to be woken for, at most for `limit`, then takes all there is. `wake_at` outcomes
-  // count as something.
-  Content Wait(absl::Duration limit, size_t wake_at);
+  // Waits until there is something to be woken for, at most for `limit`, then takes all there is in exchange for
+  // `content`, whose memory is used again. `wake_at` outcomes count as something.
+  void Wait(absl::Duration limit, size_t wake_at, Content* content);
 
  private:
   mutable absl::Mutex mutex_;

@@ -35,12 +35,12 @@ Route::Route(const IpAddress& ip, uint16_t port)
       connect_to(MakeList({ip.is_v4() ? absl::StrCat("::", address, ":", port)
                                       : absl::StrCat("::[", address, "]:", port)})) {}
 
-StringList HandleSettings::Headers(const Ask& ask) {
-  const std::string identity = "Accept-Encoding: identity";
-  if (!ask.ranged) return MakeList({identity});
+StringList HandleSettings::Headers(const Ask& ask) const {
+  const std::string agent = absl::StrCat("User-Agent: ", user_agent), identity = "Accept-Encoding: identity";
+  if (!ask.ranged) return MakeList({agent, identity});
   const std::string range = absl::StrCat("Range: bytes=", ask.first, "-", ask.last);
-  if (ask.if_range.empty()) return MakeList({identity, range});
-  return MakeList({identity, range, absl::StrCat("If-Range: ", ask.if_range)});
+  if (ask.if_range.empty()) return MakeList({agent, identity, range});
+  return MakeList({agent, identity, range, absl::StrCat("If-Range: ", ask.if_range)});
 }
 
 Exchange::Exchange(const HandleSettings* settings) : settings_(settings), handle_(curl_easy_init()) {
@@ -50,7 +50,6 @@ Exchange::Exchange(const HandleSettings* settings) : settings_(settings), handle
   // Neither proxies from the environment nor credentials from ~/.netrc.
   Set(handle_, CURLOPT_PROXY, "");
   Set(handle_, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
-  Set(handle_, CURLOPT_USERAGENT, settings->user_agent.c_str());
   Set(handle_, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
   Set(handle_, CURLOPT_ERRORBUFFER, error_);
   Set(handle_, CURLOPT_PRIVATE, this);
@@ -94,7 +93,7 @@ void Exchange::SetHeaders(const Ask& ask) {
                                                  : nullptr;
   StringList own;
   if (headers == nullptr) {
-    own = HandleSettings::Headers(ask);
+    own = settings_->Headers(ask);
     headers = own.get();
   }
   if (headers != headers_set_) Set(handle_, CURLOPT_HTTPHEADER, headers);

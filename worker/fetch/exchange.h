@@ -39,7 +39,8 @@ struct HandleSettings {
   Poller* poller = nullptr;
   StringList first_range_headers, whole_headers;
 
-  static StringList Headers(const Ask& ask);
+  // What is sent besides Host and Accept. One list: libcurl prints its own headers twice.
+  StringList Headers(const Ask& ask) const;
 };
 
 // Not thread-safe. Lives at one address: libcurl holds pointers to it.

@@ -84,8 +84,8 @@ void Loop::Run() {
   settings.ca_file = ca_file_;
   settings.policy = &options_.policy;
   settings.poller = &poller_;
-  settings.first_range_headers = HandleSettings::Headers(Ask());
-  settings.whole_headers = HandleSettings::Headers(Ask{.ranged = false, .if_range = {}});
+  settings.first_range_headers = settings.Headers(Ask());
+  settings.whole_headers = settings.Headers(Ask{.ranged = false, .if_range = {}});
   now_ = measured_since_ = options_.clock->Boot();
   dispatcher_ = std::make_unique<Dispatcher>(options_, share_, std::move(settings), &now_);
   poller_.Watch(wakeup_, Poller::Kind::kWakeup, EPOLLIN);

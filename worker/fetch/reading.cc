@@ -84,7 +84,7 @@ bool Reading::Reserve(uint64_t needed) {
 
 Reading::Flow Reading::OnHead(const ResponseHead& head) {
   mode_ = Mode::kNone;
-  broken_off_ = false;
+  broken_off_ = looked_ = false;
   received_ = 0;
   decoder_.reset();
   if (head.status == 206) return OnPartialHead(head);
@@ -167,6 +167,11 @@ Reading::Flow Reading::OnBody(absl::string_view bytes) {
       received_ += bytes.size();
       if (received_ > expected_)
         return Fail(Failure::kRangeMismatch, "the origin sent more than its Content-Range says");
+      if (bytes.size() == expected_ && ask_.first == 0) {
+        // A first range comes in one go, as a rule, and is enough: then it is read where it lies.
+        Look(bytes);
+        if (verdict_.kind != Verdict::kMore) return Flow::kGoOn;
+      }
       (into_piece_ ? piece_ : prefix_).append(bytes.data(), bytes.size());
       return Flow::kGoOn;
     case Mode::kWhole: {
@@ -221,8 +226,14 @@ Reading::Flow Reading::AfterInspection() {
   return Flow::kBreakOff;
 }
 
+void Reading::Look(absl::string_view prefix) {
+  verdict_ = client_->Inspect({prefix, piece_, piece_offset_, total_});
+  looked_ = true;
+}
+
 void Reading::Inspect() {
-  verdict_ = client_->Inspect({prefix_, piece_, piece_offset_, total_});
+  if (!looked_) Look(prefix_);
+  looked_ = false;
   satisfied_ = verdict_.kind == Verdict::kEnough;
   stopped_ = verdict_.kind == Verdict::kStop;
   if (satisfied()) return;

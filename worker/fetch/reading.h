@@ -82,6 +82,7 @@ class Reading {
   Flow OnWholeHead(const ResponseHead& head);
   Flow OnWholeBytes(absl::string_view bytes);
   Flow AfterInspection();
+  void Look(absl::string_view prefix);
   void Inspect();
   Next NextRange();
   bool Reserve(uint64_t needed);
@@ -100,6 +101,7 @@ class Reading {
   std::optional<uint64_t> total_;
   std::string etag_, last_modified_;
   Verdict verdict_;
+  bool looked_ = false;  // `verdict_` is of all that has arrived.
   bool satisfied_ = false, stopped_ = false;
   Failure failure_ = Failure::kNone;
   std::string message_;

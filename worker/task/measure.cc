@@ -35,17 +35,18 @@ class Measurement final : public fetch::Client {
   }
 
   void Finish(fetch::Report report) override {
-    v1::Outcome outcome;
+    thread_local v1::Outcome outcome;  // Keeps its memory from one to the next.
+    outcome.Clear();
     outcome.set_index(item_.index);
-    outcome.set_id(std::move(item_.id));
-    outcome.set_url(std::move(item_.url));
+    outcome.set_id(item_.id);
+    outcome.set_url(item_.url);
     if (report.failure == fetch::Failure::kNone) {
       FillImage(probed_, report, &outcome);
     } else {
       FillFailure(&report, &outcome);
     }
     FillFetch(&report, &outcome);
-    item_.done(std::move(outcome));
+    item_.done(outcome);
   }
 
  private:

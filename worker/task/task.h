@@ -26,9 +26,9 @@ struct Item {
   uint64_t index = 0;
   std::string id;
   std::string url;
-  std::shared_ptr<const Lease> lease;
+  std::shared_ptr<const Lease> lease;  // To be held until `done` has returned.
   // Called exactly once, on an engine thread or from Start; must not block. The outcome carries index, id and url.
-  std::function<void(v1::Outcome)> done;
+  std::function<void(const v1::Outcome&)> done;
 };
 
 // Thread-safe.
