@@ -23,9 +23,16 @@ absl::StatusOr<Decoded> Dispatch(Format format, absl::string_view file, const De
       return DecodeAvif(file, limits);
     case Format::kHeic:
       return DecodeHeic(file, limits);
-    default:
-      return Unsupported("this format is not decoded");
+    case Format::kTiff:
+      return DecodeTiff(file, limits);
+    case Format::kJxl:
+      return DecodeJxl(file, limits);
+    case Format::kJp2:
+      return DecodeJp2(file, limits);
+    case Format::kJ2k:
+      return DecodeJ2k(file, limits);
   }
+  return Unsupported("no such format");
 }
 
 }  // namespace

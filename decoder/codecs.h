@@ -14,6 +14,10 @@ absl::StatusOr<Decoded> DecodeGif(absl::string_view file, const DecodeLimits& li
 absl::StatusOr<Decoded> DecodeWebp(absl::string_view file, const DecodeLimits& limits);
 absl::StatusOr<Decoded> DecodeAvif(absl::string_view file, const DecodeLimits& limits);
 absl::StatusOr<Decoded> DecodeHeic(absl::string_view file, const DecodeLimits& limits);
+absl::StatusOr<Decoded> DecodeTiff(absl::string_view file, const DecodeLimits& limits);
+absl::StatusOr<Decoded> DecodeJxl(absl::string_view file, const DecodeLimits& limits);
+absl::StatusOr<Decoded> DecodeJp2(absl::string_view file, const DecodeLimits& limits);
+absl::StatusOr<Decoded> DecodeJ2k(absl::string_view file, const DecodeLimits& limits);
 
 // RESOURCE_EXHAUSTED unless both sides are at least 1, all pixels within the limit, and `bytes_per_pixel` of them within
 // the memory.

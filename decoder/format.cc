@@ -7,8 +7,9 @@ std::optional<Format> FormatOf(absl::string_view name) {
     absl::string_view name;
     Format format;
   } kNames[] = {
-      {"jpeg", Format::kJpeg}, {"png", Format::kPng},   {"gif", Format::kGif},
-      {"webp", Format::kWebp}, {"avif", Format::kAvif}, {"heic", Format::kHeic},
+      {"jpeg", Format::kJpeg}, {"png", Format::kPng},   {"gif", Format::kGif},   {"webp", Format::kWebp},
+      {"avif", Format::kAvif}, {"heic", Format::kHeic}, {"tiff", Format::kTiff}, {"jxl", Format::kJxl},
+      {"jp2", Format::kJp2},   {"j2k", Format::kJ2k},
   };
   for (const auto& known : kNames) {
     if (known.name == name) return known.format;

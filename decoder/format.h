@@ -27,6 +27,6 @@ inline constexpr Format kLastFormat = Format::kJ2k;
 std::optional<Format> FormatOf(absl::string_view name);
 
 // For people: "jpeg, png, ...".
-inline constexpr char kFormatNames[] = "jpeg, png, gif, webp, avif, heic";
+inline constexpr char kFormatNames[] = "jpeg, png, gif, webp, avif, heic, tiff, jxl, jp2, j2k";
 
 }  // namespace imgfleet::decoder

@@ -32,6 +32,9 @@ LAYERS = {
     # What both ends know: the facts and the protocol, no library that decodes.
     "decoder (pure)": (["decoder/facts.", "decoder/format.", "decoder/protocol.", "decoder/raster."], []),
     "decoder/client": (["decoder/client"], ["decoder (pure)", "ANY common"]),
+    # The pool is tested with the decoder that ships.
+    "decoder (tests)": (["decoder/client_test.", "decoder/testing/"], ["decoder", "decoder (pure)", "decoder/client",
+                                                                       "ANY common"]),
     "worker/image": (["worker/image/"], ["ANY common"]),
     "worker/fetch": (["worker/fetch/"], ["ANY common"]),
     "worker/task": (["worker/task/"], ["worker/fetch", "worker/image", "decoder/client", "proto", "ANY common"]),
