@@ -14,6 +14,19 @@ def _dedup_keep_last(flags):
             out.append(f)
     return reversed(out)
 
+# Of gRPC's own family; what else it needs (OpenSSL, c-ares, zlib, libc) stays shared.
+_STATIC = ["absl_", "address_sorting", "gpr", "grpc", "protobuf", "re2", "upb"]
+
+def _static(ctx):
+    if not ctx.attr.static:
+        return []
+    libs = ctx.attr.static_extra + [
+        flag
+        for flag in _run(ctx, ["--libs"] + ctx.attr.static)
+        if [family for family in _STATIC if flag.startswith("-l" + family)]
+    ]
+    return ["-Wl,-Bstatic", "-Wl,--start-group"] + list(_dedup_keep_last(libs)) + ["-Wl,--end-group", "-Wl,-Bdynamic"]
+
 _BUILD_HEAD = """load("@imgfleet//bazel:system_library.bzl", "system_library")
 package(default_visibility = ["//visibility:public"])
 """
@@ -46,6 +59,7 @@ def _impl(ctx):
     for name, libs in ctx.attr.plain.items():
         build.append("system_library(name = %r, linkopts = %r)" % (name, libs))
     ctx.file("BUILD.bazel", "\n".join(build) + "\n")
+    ctx.file("static.bzl", "STATIC = %r\n" % _static(ctx))
 
 pkg_config_repository = repository_rule(
     implementation = _impl,
@@ -56,5 +70,8 @@ pkg_config_repository = repository_rule(
         "packages": attr.string_list_dict(),
         "cflags_from": attr.string_list_dict(),
         "plain": attr.string_list_dict(),
+        # Packages that static.bzl's STATIC links statically, for a cc_binary's linkopts, and what has no .pc file.
+        "static": attr.string_list(),
+        "static_extra": attr.string_list(),
     },
 )

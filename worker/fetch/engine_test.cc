@@ -381,24 +381,6 @@ TEST(Engine, NobodyListens) {
   EXPECT_EQ(report.attempts, 3u);
 }
 
-// A silent origin holds its own items only.
-TEST(Engine, ASlowOriginStopsNobody) {
-  ScriptedOrigin slow([](const Request&) { return Answer{"", Answer::kHang}; });
-  ScriptedOrigin fast([](const Request& request) { return Answer{ScriptedOrigin::Serve(request, File())}; });
-  Options options = TestOptions();
-  options.concurrency = 32;
-  const auto engine = MakeEngine(options);
-  auto abandoned = std::make_shared<std::atomic<bool>>(false);
-  std::vector<std::future<Report>> hanging, reports;
-  for (int i = 0; i < 100; ++i) hanging.push_back(Submit(*engine, slow.Url("/"), 0, {}, abandoned));
-  for (int i = 0; i < 200; ++i) reports.push_back(Submit(*engine, fast.Url("/")));
-  for (auto& report : reports) EXPECT_EQ(report.get().failure, Failure::kNone);
-  // Abandoned, they end at once: those running and those queued.
-  *abandoned = true;
-  engine->DropAbandoned();
-  for (auto& report : hanging) EXPECT_EQ(report.get().failure, Failure::kAbandoned);
-}
-
 TEST(Engine, ShutdownEndsEverything) {
   ScriptedOrigin slow([](const Request&) { return Answer{"", Answer::kHang}; });
   std::vector<std::future<Report>> reports;
@@ -425,35 +407,6 @@ TEST(Engine, BadUrlsEndAtOnce) {
     EXPECT_EQ(report.failure, Failure::kBadUrl) << url;
     EXPECT_EQ(report.attempts, 0u);
   }
-}
-
-// Its window holds for the process: more threads do not ask more of it.
-TEST(Engine, AnOriginStaysOnOneThread) {
-  ScriptedOrigin silent([](const Request&) { return Answer{"", Answer::kHang}; });
-  ScriptedOrigin fast([](const Request& request) { return Answer{ScriptedOrigin::Serve(request, File())}; });
-  Options options = TestOptions();
-  options.threads = 4;
-  const auto engine = MakeEngine(options);
-  auto abandoned = std::make_shared<std::atomic<bool>>(false);
-  std::vector<std::future<Report>> hanging;
-  for (int i = 0; i < 200; ++i) hanging.push_back(Submit(*engine, silent.Url("/"), 0, {}, abandoned));
-  while (silent.requests() < OriginWindow::kStart) std::this_thread::yield();
-  for (int i = 0; i < 20; ++i) EXPECT_EQ(Submit(*engine, fast.Url("/")).get().failure, Failure::kNone);
-  EXPECT_EQ(silent.connections(), OriginWindow::kStart);
-  *abandoned = true;
-  engine->DropAbandoned();
-  for (auto& report : hanging) EXPECT_EQ(report.get().failure, Failure::kAbandoned);
-}
-
-TEST(Engine, ThreadsShareOneOrigin) {
-  ScriptedOrigin origin(
-      [](const Request& request) { return Answer{ScriptedOrigin::Serve(request, File())}; });
-  Options options = TestOptions();
-  options.threads = 3;
-  const auto engine = MakeEngine(options);
-  std::vector<std::future<Report>> reports;
-  for (int i = 0; i < 600; ++i) reports.push_back(Submit(*engine, origin.Url("/")));
-  for (auto& report : reports) EXPECT_EQ(report.get().failure, Failure::kNone);
 }
 
 TEST(Engine, RefusesACaFileThatIsNone) {
