@@ -30,7 +30,7 @@ const std::map<std::string, Size>& Exceptions() {
       {"image-size/specs/images/valid/svg/units-inches.svg", {123, 456}},
       {"image-size/specs/images/valid/svg/viewbox-units.svg", {123, 456}},
       {"image-size/specs/images/valid/svg/viewbox-lowercase.svg", {0, 0}},
-      {"probe-image-size/test/fixtures/google1.ico", {256, 256}},
+      {"probe-image-size/test/fixtures/google1.ico", {24, 24}},
   };
   return *kExceptions;
 }

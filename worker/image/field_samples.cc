@@ -265,6 +265,16 @@ void AddBitmaps(Fields& all) {
   info.format = Format::kIco;
   info.variants = {{16, 16, 4, 50}};
   all.Add("16 colours", icon, info, 16, 16);
+  // A directory that holds no size: the bitmap's and the PNG's own headers say it.
+  std::string open = Ico(1, {{0, 0}, {0, 0}, {24, 24}});
+  const std::string bitmap = Le32(40) + Le32(16) + Le32(32);
+  const std::string png = Png(512, 300).substr(0, 24);
+  info.variants = {{16, 16, 32, 50}, {256, 256, 32, 50}, {24, 24, 32, 50}};
+  open.replace(54, bitmap.size(), bitmap);
+  all.Add("sides of 0 and a bitmap of 16", open, info, 256, 256);
+  open.replace(104, png.size(), png);
+  info.variants[1] = {512, 300, 32, 50};
+  all.Add("sides of 0 and a PNG of more than 256", open, info, 512, 300);
 }
 
 std::string Colr(const std::string& content) { return IsoBox("colr", content); }

@@ -1,5 +1,6 @@
 // ICO and CUR: a directory of images; the answer is the largest by area, and of equals the first. A side of 0
-// in the directory means 256.
+// in the directory means 256, unless the image's own header says otherwise and lies in the file's first bytes: there
+// are icons whose directory just holds no size, and PNGs inside may be larger.
 #include <bit>
 
 #include "worker/image/orientation.h"
@@ -16,6 +17,27 @@ uint32_t Depth(Source& source, uint64_t at, Format format) {
   const uint8_t colors = source.U8(at + 2);
   return colors >= 2 ? std::bit_width(colors - 1u) : 0;
 }
+
+// The size of the PNG or bitmap at `offset`, if there is one within reach. False: 24 bytes there are needed first.
+bool ReadOwnSize(Source& source, uint64_t offset, uint32_t* width, uint32_t* height) {
+  constexpr uint64_t kEnough = 24;
+  const Place place = source.Find(offset, kEnough);
+  if (place != Place::kAtHand) return place == Place::kFar;
+  uint32_t own_width = 0, own_height = 0;
+  if (source.Equals(offset, "\x89PNG\r\n\x1a\n")) {
+    own_width = source.Be32(offset + 16);
+    own_height = source.Be32(offset + 20);
+  } else if (source.Le32(offset) == 40) {
+    own_width = source.Le32(offset + 4);
+    own_height = source.Le32(offset + 8) / 2;  // The mask lies under the picture and counts.
+  }
+  constexpr uint32_t kMost = 65535;
+  if (own_width == 0 || own_height == 0 || own_width > kMost || own_height > kMost) return true;
+  *width = own_width;
+  *height = own_height;
+  return true;
+}
+
 }  // namespace
 
 ProbeResult ReadIco(Source& source) {
@@ -34,11 +56,14 @@ ProbeResult ReadIco(Source& source) {
       if (at == kHeader) return NotAnImage("begins like an icon, but its directory is none");
       return Corrupt(info.format, "ICO: the directory points at no image");
     }
-    const uint32_t width = source.U8(at) == 0 ? 256 : source.U8(at);
-    const uint32_t height = source.U8(at + 1) == 0 ? 256 : source.U8(at + 1);
+    uint32_t width = source.U8(at), height = source.U8(at + 1);
+    const bool open = width == 0 || height == 0;
+    if (width == 0) width = 256;
+    if (height == 0) height = 256;
+    if (open && !ReadOwnSize(source, offset, &width, &height)) return source.Missing(info.format, offset, 24);
     if (info.variants.size() < ImageInfo::kMaxVariants)
       info.variants.push_back({width, height, Depth(source, at, info.format), size});
-    if (width * height <= info.width * info.height) continue;
+    if (uint64_t{width} * height <= uint64_t{info.width} * info.height) continue;
     info.width = width;
     info.height = height;
   }

@@ -71,7 +71,8 @@ enum class ProbeStatus : uint8_t {
   kNotAnImage,   // No image format begins like this.
 };
 
-// One image of an icon or cursor, as its directory lists it.
+// One image of an icon or cursor, as its directory lists it; where that leaves the size open (0) and the image's
+// own header lies in the file's first bytes, as that says.
 struct IconVariant {
   uint32_t width = 0, height = 0;
   uint32_t bit_depth = 0;  // 0: the directory does not say.
