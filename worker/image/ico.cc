@@ -21,8 +21,8 @@ uint32_t Depth(Source& source, uint64_t at, Format format) {
 // The size of the PNG or bitmap at `offset`, if there is one within reach. False: 24 bytes there are needed first.
 bool ReadOwnSize(Source& source, uint64_t offset, uint32_t* width, uint32_t* height) {
   constexpr uint64_t kEnough = 24;
-  const Place place = source.Find(offset, kEnough);
-  if (place != Place::kAtHand) return place == Place::kFar;
+  if (offset + kEnough > kFieldReach) return true;
+  if (!source.Has(offset, kEnough)) return false;  // Where the file ends before that, it is cut.
   uint32_t own_width = 0, own_height = 0;
   if (source.Equals(offset, "\x89PNG\r\n\x1a\n")) {
     own_width = source.Be32(offset + 16);
