@@ -15,10 +15,6 @@ bool IsRedirect(uint32_t status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-bool AsksForLess(uint32_t status) { return status == 429 || status == 503; }
-
-bool WorthARetry(uint32_t status) { return status == 408 || status == 425 || status == 429 || status >= 500; }
-
 bool WorthARetry(Failure failure) {
   return failure == Failure::kProtocol || failure == Failure::kRangeMismatch;
 }
@@ -31,19 +27,41 @@ void Dispatcher::Pump() {
     Origin* const origin = ready_.front();
     ready_.pop_front();
     origin->listed = false;
-    if (!origin->queue.empty() && origin->window.HasRoom() && origin->blocked_until <= *now_ &&
-        !origin->resolving) {
-      FetchPtr fetch = std::move(origin->queue.front());
-      origin->queue.pop_front();
-      if (fetch->client->Abandoned()) {
-        Fail(std::move(fetch), Failure::kAbandoned, "the item is no longer wanted here", /*retryable=*/false);
-      } else {
-        Begin(std::move(fetch), std::exchange(exchange, nullptr));
-      }
-    }
+    if (FetchPtr fetch = Next(origin)) Begin(std::move(fetch), std::exchange(exchange, nullptr));
     Schedule(origin);
   }
   if (exchange != nullptr) transport_.GiveBack(exchange);
+}
+
+// The origin's next fetch, where it may be sent now; its place at the origin is taken then.
+Dispatcher::FetchPtr Dispatcher::Next(Origin* origin) {
+  std::deque<FetchPtr>& queue = origin->queue;
+  while (!queue.empty() && queue.front()->client->Abandoned()) {
+    FetchPtr fetch = std::move(queue.front());
+    queue.pop_front();
+    Fail(std::move(fetch), Failure::kAbandoned, "the item is no longer wanted here", /*retryable=*/false);
+  }
+  if (queue.empty() || origin->resolving || origin->full || origin->blocked_until > *now_) return nullptr;
+  const OriginBudget::Turn turn = origin->seat.budget().Start(origin->seat, *now_, /*more=*/queue.size() > 1);
+  if (turn.kind == OriginBudget::Turn::kFull || turn.full) {
+    origin->full = true;
+    if (!std::exchange(origin->in_full, true)) full_.push_back(origin);
+  }
+  if (turn.kind == OriginBudget::Turn::kWait) {
+    if (turn.until - *now_ <= options_.max_retry_after) {
+      Block(origin, turn.until);
+    } else {
+      std::deque<FetchPtr> waiting;
+      waiting.swap(queue);
+      const uint32_t status = origin->seat.budget().refused_with();
+      for (FetchPtr& fetch : waiting) PutOff(std::move(fetch), status, turn.until - *now_);
+    }
+  }
+  if (turn.kind != OriginBudget::Turn::kGo) return nullptr;
+  ++origin->in_flight;
+  FetchPtr fetch = std::move(queue.front());
+  queue.pop_front();
+  return fetch;
 }
 
 void Dispatcher::Begin(FetchPtr fetch, Exchange* exchange) {
@@ -60,7 +78,6 @@ void Dispatcher::Begin(FetchPtr fetch, Exchange* exchange) {
   if (fetch->first_sent == absl::InfinitePast()) fetch->first_sent = *now_;
   fetch->sent = *now_;
   fetch->deadline = *now_ + fetch->left;
-  fetch->origin->window.Start();
   exchange->reading().Begin(fetch->client.get(), &fetch->limits, &budget_);
   exchange->fetch = fetch.release();
   Send(exchange);
@@ -72,17 +89,31 @@ void Dispatcher::Send(Exchange* exchange) {
   transport_.Start(exchange);
 }
 
-// Takes the fetch off its exchange, and gives back its place at the origin.
-Dispatcher::FetchPtr Dispatcher::Leave(Exchange* exchange, bool strained) {
+// Takes the fetch off its exchange, and gives back its place at the origin. `sign` is what its end says where no answer
+// came.
+Dispatcher::FetchPtr Dispatcher::Leave(Exchange* exchange, Sign sign) {
   FetchPtr fetch(exchange->fetch);
   Origin* const origin = fetch->origin;
-  if (strained) {
-    origin->window.Strained(fetch->sent, *now_);
+  OriginBudget::Seat& seat = origin->seat;
+  const bool more = !origin->queue.empty();
+  if (sign == Sign::kRefusal) {
+    OriginBudget::Refusal refusal;
+    refusal.sent = fetch->sent;
+    refusal.now = *now_;
+    refusal.status = exchange->head().status;
+    refusal.retry_after = exchange->head().RetryAfter(options_.clock->Wall());
+    refusal.again = fetch->refusals++ > 0;
+    refusal.random = absl::Uniform(random_, 0.0, 1.0);
+    origin->failing = seat.budget().Refused(seat, refusal, more);
+  } else if (sign == Sign::kSilence) {
+    origin->failing = seat.budget().Silent(seat, fetch->sent, *now_, exchange->connected(), more);
   } else if (exchange->head_complete()) {
-    origin->window.Answered(exchange->timings().latency, *now_, !busy_);
+    seat.budget().Answered(seat, fetch->sent, exchange->timings().latency, *now_, !busy_, more);
   } else {
-    origin->window.End();
+    seat.budget().Ended(seat, more);
   }
+  --origin->in_flight;
+  origin->full = false;
   origin->used = *now_;
   transport_.GiveBack(exchange);
   Schedule(origin);
@@ -136,17 +167,17 @@ void Dispatcher::OnBody(Exchange* exchange, Exchange::End end) {
       Report& report = exchange->fetch->report;
       report.size_bytes = reading.size();
       report.size_source = reading.size_source();
-      Finish(Leave(exchange, /*strained=*/false));
+      Finish(Leave(exchange, Sign::kNone));
       return;
     }
     case Reading::Next::kFailed: {
       const Failure failure = reading.failure();
       std::string message = reading.message();
-      Fail(Leave(exchange, /*strained=*/false), failure, std::move(message), WorthARetry(failure));
+      Fail(Leave(exchange, Sign::kNone), failure, std::move(message), WorthARetry(failure));
       return;
     }
     case Reading::Next::kWaitForMemory: {
-      FetchPtr fetch = Leave(exchange, /*strained=*/false);
+      FetchPtr fetch = Leave(exchange, Sign::kNone);
       fetch->left = std::max(fetch->deadline - *now_, absl::Milliseconds(1));
       fetch->origin = nullptr;  // It may be forgotten meanwhile.
       waiting_for_memory_.push_back(std::move(fetch));
@@ -155,41 +186,10 @@ void Dispatcher::OnBody(Exchange* exchange, Exchange::End end) {
   }
 }
 
-// Neither 2xx nor a redirect.
-void Dispatcher::OnRefusal(Exchange* exchange) {
-  const ResponseHead& head = exchange->head();
-  const uint32_t status = head.status;
-  const std::optional<absl::Duration> wait =
-      AsksForLess(status) ? head.RetryAfter(options_.clock->Wall()) : std::nullopt;
-  FetchPtr fetch = Leave(exchange, AsksForLess(status));
-  std::string message = absl::StrCat("the origin answered ", status);
-  if (!wait.has_value()) {
-    Fail(std::move(fetch), Failure::kHttpStatus, std::move(message), WorthARetry(status));
-    return;
-  }
-  // It holds for the whole origin.
-  Block(fetch->origin, *now_ + std::min(*wait, options_.max_retry_after));
-  const bool last = fetch->report.attempts >= fetch->limits.max_attempts;
-  if (*wait <= options_.max_retry_after && !last) {
-    fetch->in_attempt = false;
-    fetch->redirected.clear();
-    fetch->visited.clear();
-    fetch->origin = nullptr;
-    Enqueue(std::move(fetch), /*first=*/true);
-    return;
-  }
-  absl::StrAppend(&message, " and asked to wait ", absl::FormatDuration(*wait));
-  fetch->report.attempts = std::max(fetch->report.attempts, 1u);
-  fetch->report.failure = Failure::kHttpStatus;
-  fetch->report.message = std::move(message);
-  fetch->report.retryable = true;
-  Finish(std::move(fetch));
-}
-
 void Dispatcher::Redirect(Exchange* exchange) {
   const absl::StatusOr<std::string> url = ResolveReference(exchange->fetch->url(), exchange->head().location);
   const uint32_t status = exchange->head().status;
-  FetchPtr fetch = Leave(exchange, /*strained=*/false);
+  FetchPtr fetch = Leave(exchange, Sign::kNone);
   if (!url.ok()) {
     Fail(std::move(fetch), Failure::kBadUrl, std::string(url.status().message()), /*retryable=*/false);
     return;
@@ -227,26 +227,28 @@ void Dispatcher::OnTransferError(Exchange* exchange, Exchange::End end) {
       TryNextAddress(exchange, exchange->connect_error());
       return;
     case Exchange::End::kBlocked:
-      Fail(Leave(exchange, false), Failure::kBlockedAddress,
+      Fail(Leave(exchange, Sign::kNone), Failure::kBlockedAddress,
            "the host's address is not public; the operator can open it with --allow-address", false);
       return;
     case Exchange::End::kTlsFailed:
-      Fail(Leave(exchange, false), Failure::kTls, std::move(message), false);
+      Fail(Leave(exchange, Sign::kNone), Failure::kTls, std::move(message), false);
       return;
     case Exchange::End::kBadUrl:
-      Fail(Leave(exchange, false), Failure::kBadUrl, std::move(message), false);
+      Fail(Leave(exchange, Sign::kNone), Failure::kBadUrl, std::move(message), false);
       return;
     case Exchange::End::kInternal:
-      Fail(Leave(exchange, false), Failure::kInternal, std::move(message), true);
+      Fail(Leave(exchange, Sign::kNone), Failure::kInternal, std::move(message), true);
       return;
     case Exchange::End::kHeadRefused:
-      Fail(Leave(exchange, false), Failure::kProtocol, std::move(message), false);
+      Fail(Leave(exchange, Sign::kNone), Failure::kProtocol, std::move(message), false);
+      return;
+    case Exchange::End::kCutShort:
+      FailSilently(exchange, Failure::kProtocol, std::move(message));
       return;
     case Exchange::End::kComplete:
     case Exchange::End::kBrokenOff:
-    case Exchange::End::kCutShort:
     case Exchange::End::kProtocolError:
-      Fail(Leave(exchange, false), Failure::kProtocol, std::move(message), true);
+      Fail(Leave(exchange, Sign::kNone), Failure::kProtocol, std::move(message), true);
       return;
   }
 }
@@ -260,7 +262,7 @@ void Dispatcher::TryNextAddress(Exchange* exchange, std::string message) {
     Send(exchange);
     return;
   }
-  Fail(Leave(exchange, false), Failure::kConnect, std::move(message), true);
+  FailSilently(exchange, Failure::kConnect, std::move(message));
 }
 
 // Deadlines, connections that do not come about, answers that stop. One look at all of them every tick costs less than
@@ -279,12 +281,9 @@ void Dispatcher::CheckRunning() {
     Record(exchange);
     if (late || stalled) {
       const absl::Duration timeout = exchange->fetch->limits.attempt_timeout;
-      std::string message =
-          stalled ? absl::StrCat("no byte came for ", absl::FormatDuration(options_.stall_timeout))
-                  : absl::StrCat("no complete answer within ", absl::FormatDuration(timeout));
-      Fail(Leave(exchange, /*strained=*/true), stalled ? Failure::kStalled : Failure::kTimeout,
-           std::move(message),
-           /*retryable=*/true);
+      FailSilently(exchange, stalled ? Failure::kStalled : Failure::kTimeout,
+                   stalled ? absl::StrCat("no byte came for ", absl::FormatDuration(options_.stall_timeout))
+                           : absl::StrCat("no complete answer within ", absl::FormatDuration(timeout)));
     } else {
       TryNextAddress(exchange, absl::StrCat("no connection to ", exchange->route()->address, " within ",
                                             absl::FormatDuration(options_.connect_timeout)));

@@ -9,12 +9,17 @@
 // Queues, addresses and ends; attempts.cc holds what happens between.
 namespace imgfleet::fetch {
 
-Dispatcher::Dispatcher(const Options& options, Share share, HandleSettings settings, const absl::Time* now)
+Dispatcher::Dispatcher(const Options& options, Share share, HandleSettings settings,
+                       std::function<void()> wake, const absl::Time* now)
     : options_(options),
       now_(now),
       resolver_(settings.poller, options.dns_servers),
       budget_(share.bytes),
-      origins_(options.concurrency),
+      wake_([this, wake = std::move(wake)] {
+        room_.store(true, std::memory_order_release);
+        wake();
+      }),
+      origins_(share.origins, &wake_),
       transport_(std::move(settings), share.slots, options.concurrency,
                  [this](Exchange* exchange, CURLcode code) { OnDone(exchange, code); }) {}
 
@@ -50,7 +55,7 @@ void Dispatcher::Enqueue(FetchPtr fetch, bool first) {
 }
 
 void Dispatcher::Schedule(Origin* origin) {
-  if (origin->listed || origin->resolving || origin->queue.empty() || !origin->window.HasRoom() ||
+  if (origin->listed || origin->full || origin->resolving || origin->queue.empty() ||
       origin->blocked_until > *now_) {
     return;
   }
@@ -66,6 +71,27 @@ void Dispatcher::Block(Origin* origin, absl::Time until) {
   if (until <= origin->blocked_until) return;
   origin->blocked_until = until;
   blocked_.emplace(until, origin);
+}
+
+// Origins whose time has come.
+void Dispatcher::Unblock() {
+  while (!blocked_.empty() && blocked_.begin()->first <= *now_) {
+    Origin* const origin = blocked_.begin()->second;
+    blocked_.erase(blocked_.begin());
+    Schedule(origin);
+  }
+}
+
+// All that were full may try again.
+void Dispatcher::AskForRoom() {
+  std::vector<Origin*> full;
+  full.swap(full_);
+  for (Origin* origin : full) {
+    origin->in_full = false;
+    if (!std::exchange(origin->full, false)) continue;
+    if (origin->queue.empty()) origin->seat.budget().Decline(origin->seat);
+    Schedule(origin);
+  }
 }
 
 void Dispatcher::Resolve(Origin* origin) {
@@ -155,6 +181,8 @@ void Dispatcher::ExpireQueues() {
 
 void Dispatcher::Turn(bool busy) {
   busy_ = busy;
+  if (room_.load(std::memory_order_relaxed) && room_.exchange(false)) AskForRoom();
+  Unblock();
   do {
     transport_.Collect();
     Pump();
@@ -172,11 +200,13 @@ void Dispatcher::Tick() {
     delayed_.erase(delayed_.begin());
     Enqueue(std::move(fetch), /*first=*/false);
   }
-  while (!blocked_.empty() && blocked_.begin()->first <= *now_) {
-    Origin* const origin = blocked_.begin()->second;
-    blocked_.erase(blocked_.begin());
+  // Room is promised and told of; this is for whoever missed it.
+  std::erase_if(full_, [this](Origin* origin) {
+    if (origin->full && origin->in_flight > 0) return false;
+    origin->in_full = origin->full = false;
     Schedule(origin);
-  }
+    return true;
+  });
   if (!waiting_for_memory_.empty() && budget_.free() >= budget_.size() / 2) {
     FetchPtr fetch = std::move(waiting_for_memory_.front());
     waiting_for_memory_.pop_front();
@@ -204,7 +234,7 @@ void Dispatcher::DropAbandoned(bool all) {
     if (!all && !exchange->fetch->client->Abandoned()) continue;
     transport_.Break(exchange);
     Record(exchange);
-    dropped.push_back(Leave(exchange, /*strained=*/false));
+    dropped.push_back(Leave(exchange, Sign::kNone));
   }
   origins_.ForEach([&](Origin& origin) { drop_from(origin.queue); });
   drop_from(waiting_for_memory_);
@@ -217,17 +247,26 @@ void Dispatcher::DropAbandoned(bool all) {
 }
 
 void Dispatcher::Fail(FetchPtr fetch, Failure failure, std::string message, bool retryable) {
-  fetch->in_attempt = false;
-  fetch->redirected.clear();
-  fetch->visited.clear();
-  fetch->origin = nullptr;
-  fetch->addresses_tried = 0;
-  if (retryable && fetch->report.attempts < fetch->limits.max_attempts && !fetch->client->Abandoned()) {
+  Reset(*fetch);
+  const uint32_t counted = fetch->report.attempts - fetch->excused;
+  if (retryable && counted < fetch->limits.max_attempts && !fetch->client->Abandoned()) {
     const double random = absl::Uniform(random_, 0.0, 1.0);
-    const absl::Duration wait = options_.backoff.Wait(fetch->report.attempts, random);
-    delayed_.emplace(*now_ + wait, std::move(fetch));
+    delayed_.emplace(*now_ + options_.backoff.Wait(counted, random), std::move(fetch));
     return;
   }
+  End(std::move(fetch), failure, std::move(message), retryable);
+}
+
+// What belongs to one attempt.
+void Dispatcher::Reset(Fetch& fetch) {
+  fetch.in_attempt = false;
+  fetch.redirected.clear();
+  fetch.visited.clear();
+  fetch.origin = nullptr;
+  fetch.addresses_tried = 0;
+}
+
+void Dispatcher::End(FetchPtr fetch, Failure failure, std::string message, bool retryable) {
   fetch->report.failure = failure;
   fetch->report.message = std::move(message);
   fetch->report.retryable = retryable;

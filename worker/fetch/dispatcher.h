@@ -5,16 +5,22 @@
 // is known; those that may send take turns, so a slow origin delays nobody else's items.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/random/random.h"
 #include "absl/time/time.h"
 #include "worker/fetch/byte_budget.h"
 #include "worker/fetch/options.h"
 #include "worker/fetch/origin.h"
+#include "worker/fetch/origin_budget.h"
 #include "worker/fetch/resolver.h"
 #include "worker/fetch/transport.h"
 
@@ -26,9 +32,12 @@ class Dispatcher {
   // What the loops of an engine share, and the bytes that are this one's.
   struct Share {
     SlotPool* slots;
+    OriginBudgets* origins;
     uint64_t bytes;
   };
-  Dispatcher(const Options& options, Share share, HandleSettings settings, const absl::Time* now);
+  // `wake` is called from any thread when Turn has something new to do.
+  Dispatcher(const Options& options, Share share, HandleSettings settings, std::function<void()> wake,
+             const absl::Time* now);
   ~Dispatcher();
 
   void Add(std::unique_ptr<Fetch> fetch);
@@ -39,7 +48,10 @@ class Dispatcher {
   // Deadlines, stalls, waits. To be called every kTick while active().
   void Tick();
   // When Turn is to be called next at the latest, events aside.
-  absl::Time next_turn() const { return transport_.next_turn(); }
+  absl::Time next_turn() const {
+    return blocked_.empty() ? transport_.next_turn()
+                            : std::min(transport_.next_turn(), blocked_.begin()->first);
+  }
   // Something is queued, running or waiting.
   bool active() const { return held_ > 0; }
   // Ends every fetch whose client is abandoned, or all.
@@ -56,6 +68,8 @@ class Dispatcher {
   void Enqueue(FetchPtr fetch, bool first);
   void Schedule(Origin* origin);
   void Block(Origin* origin, absl::Time until);
+  void Unblock();
+  void AskForRoom();
   void Resolve(Origin* origin);
   void Resolved(Origin* origin, const Resolver::Answer& answer);
   void FailQueue(Origin* origin, Failure failure, const std::string& message, bool retryable);
@@ -63,6 +77,7 @@ class Dispatcher {
 
   // Attempts.
   void Pump();
+  FetchPtr Next(Origin* origin);
   void Begin(FetchPtr fetch, Exchange* exchange);
   void Send(Exchange* exchange);
   void OnDone(Exchange* exchange, CURLcode code);
@@ -71,11 +86,18 @@ class Dispatcher {
   void OnRefusal(Exchange* exchange);
   void Redirect(Exchange* exchange);
   void OnTransferError(Exchange* exchange, Exchange::End end);
+  void FailSilently(Exchange* exchange, Failure failure, std::string message);
   void TryNextAddress(Exchange* exchange, std::string message);
   void CheckRunning();
 
   // Ends.
-  FetchPtr Leave(Exchange* exchange, bool strained);
+  enum class Sign : uint8_t { kNone, kRefusal, kSilence };
+  FetchPtr Leave(Exchange* exchange, Sign sign);
+  void Reset(Fetch& fetch);
+  void Refuse(FetchPtr fetch, Origin* origin, std::optional<absl::Duration> wait);
+  void PutOff(FetchPtr fetch, uint32_t status, absl::Duration wait);
+  void GiveUpWaiting(Origin* origin, Failure failure, const std::string& message);
+  void End(FetchPtr fetch, Failure failure, std::string message, bool retryable);
   void Fail(FetchPtr fetch, Failure failure, std::string message, bool retryable);
   void Finish(FetchPtr fetch);
   void Record(Exchange* exchange);
@@ -84,6 +106,9 @@ class Dispatcher {
   const absl::Time* const now_;
   Resolver resolver_;
   ByteBudget budget_;
+  // The budgets' way to say that there is room; before what calls it.
+  std::atomic<bool> room_{false};
+  const std::function<void()> wake_;
   Origins origins_;
   Transport transport_;
   bool busy_ = false;
@@ -91,6 +116,7 @@ class Dispatcher {
   uint32_t ended_ = 0;
   size_t resolving_ = 0;
   std::deque<Origin*> ready_;
+  std::vector<Origin*> full_;  // Wait for room.
   std::multimap<absl::Time, FetchPtr> delayed_;
   std::multimap<absl::Time, Origin*> blocked_;
   std::deque<FetchPtr> waiting_for_memory_;

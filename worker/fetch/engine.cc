@@ -64,8 +64,11 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(Options options) {
 }
 
 Engine::Engine(Options options, int trusted)
-    : options_(std::move(options)), trusted_(trusted), slots_(options_.concurrency, options_.threads) {
-  const Dispatcher::Share share{&slots_,
+    : options_(std::move(options)),
+      trusted_(trusted),
+      slots_(options_.concurrency, options_.threads),
+      origins_(options_.concurrency) {
+  const Dispatcher::Share share{&slots_, &origins_,
                                 std::max<uint64_t>(options_.byte_budget / options_.threads, 1 << 20)};
   const std::string ca_file = trusted_ < 0 ? "" : absl::StrCat("/proc/self/fd/", trusted_);
   for (uint32_t i = 0; i < options_.threads; ++i) {

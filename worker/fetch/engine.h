@@ -44,6 +44,7 @@ class Engine {
   const Options options_;
   const int trusted_;  // Descriptor of the system's authorities and ca_file in one file, -1 without ca_file.
   SlotPool slots_;
+  OriginBudgets origins_;
   std::vector<std::unique_ptr<Loop>> loops_;
 };
 

@@ -234,36 +234,6 @@ TEST(Engine, StatusesAndRetries) {
   EXPECT_EQ(report.attempts, 3u);
 }
 
-TEST(Engine, RetryAfterHoldsForTheWholeOrigin) {
-  std::atomic<int64_t> refused_at{0}, next_at{0};
-  const auto now = [] { return absl::ToUnixMillis(Clock::System().Boot()); };
-  ScriptedOrigin origin([&](const Request& request) {
-    if (request.path == "/first" && request.count == 1) {
-      refused_at = now();
-      return Answer{ScriptedOrigin::Http(503, {"Retry-After: 1"}, "")};
-    }
-    if (next_at == 0) next_at = now();
-    return Answer{ScriptedOrigin::Serve(request, File())};
-  });
-  Options options = TestOptions();
-  options.concurrency = 1;
-  const auto engine = MakeEngine(options);
-  auto first = Submit(*engine, origin.Url("/first"));
-  auto second = Submit(*engine, origin.Url("/second"));
-  EXPECT_EQ(first.get().attempts, 2u);
-  EXPECT_EQ(second.get().failure, Failure::kNone);
-  EXPECT_GE(next_at - refused_at, 950);
-}
-
-TEST(Engine, ALongRetryAfterEndsTheItem) {
-  const Report report =
-      Against({ScriptedOrigin::Http(429, {"Retry-After: 3600"}, "")}, TestOptions(), Limits());
-  EXPECT_EQ(report.failure, Failure::kHttpStatus);
-  EXPECT_EQ(report.http_status, 429u);
-  EXPECT_EQ(report.attempts, 1u);
-  EXPECT_TRUE(report.retryable);
-}
-
 TEST(Engine, FollowsRedirects) {
   ScriptedOrigin other([](const Request& request) { return Answer{ScriptedOrigin::Serve(request, File())}; });
   ScriptedOrigin origin([&](const Request& request) {

@@ -87,7 +87,8 @@ void Loop::Run() {
   settings.first_range_headers = settings.Headers(Ask());
   settings.whole_headers = settings.Headers(Ask{.ranged = false, .if_range = {}});
   now_ = measured_since_ = options_.clock->Boot();
-  dispatcher_ = std::make_unique<Dispatcher>(options_, share_, std::move(settings), &now_);
+  dispatcher_ = std::make_unique<Dispatcher>(
+      options_, share_, std::move(settings), [this] { Wake(); }, &now_);
   poller_.Watch(wakeup_, Poller::Kind::kWakeup, EPOLLIN);
   while (true) {
     TakeOrders();

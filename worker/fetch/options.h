@@ -25,7 +25,10 @@ struct Options {
   Backoff backoff;
   absl::Duration connect_timeout = absl::Seconds(10);  // For one address.
   absl::Duration stall_timeout = absl::Seconds(10);    // Without a byte in the middle of an answer.
-  absl::Duration max_retry_after = absl::Seconds(30);  // A longer wait ends the item.
+  // How long an item waits here for an origin that has asked for it. One that is to wait longer is put off
+  // (Report::put_off), or, beyond max_put_off, ends.
+  absl::Duration max_retry_after = absl::Seconds(30);
+  absl::Duration max_put_off = absl::Hours(1);
   const Clock* clock = &Clock::System();
 };
 

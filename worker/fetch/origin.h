@@ -2,8 +2,10 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -11,7 +13,7 @@
 #include "absl/time/time.h"
 #include "common/address_policy.h"
 #include "worker/fetch/exchange.h"
-#include "worker/fetch/origin_window.h"
+#include "worker/fetch/origin_budget.h"
 #include "worker/fetch/target.h"
 #include "worker/fetch/types.h"
 
@@ -30,6 +32,8 @@ struct Fetch {
   std::vector<size_t> visited;  // Hashes of the URLs of this chain.
   Origin* origin = nullptr;
   uint32_t addresses_tried = 0;
+  uint32_t refusals = 0;  // 429 and 503 that this fetch met.
+  uint32_t excused = 0;   // Attempts that do not count: the origin was merely asking to be asked less often.
   bool in_attempt = false;
   absl::Duration left;  // Of the attempt's time, while it waits for its turn.
   absl::Time first_sent = absl::InfinitePast();
@@ -42,14 +46,19 @@ struct Fetch {
 
 // Scheme, host and port.
 struct Origin {
-  Origin(const Target& target, uint32_t max_window)
-      : host(target.host), port(target.port), window(max_window) {}
+  Origin(const Target& target, std::shared_ptr<OriginBudget> budget, const std::function<void()>* wake)
+      : host(target.host), port(target.port), seat(std::move(budget), wake) {}
 
   const std::string host;
   const uint16_t port;
-  OriginWindow window;
+  OriginBudget::Seat seat;  // At what all loops share of this origin.
   std::deque<std::unique_ptr<Fetch>> queue;
-  bool listed = false;  // Stands among those that may send.
+  uint32_t in_flight = 0;  // Of this loop.
+  // For how long it has given nothing but failures.
+  absl::Duration failing = absl::ZeroDuration();
+  bool listed = false;   // Stands among those that may send.
+  bool full = false;     // Has no room for another request.
+  bool in_full = false;  // Stands among those that had none.
   absl::Time blocked_until = absl::InfinitePast();
   absl::Time used = absl::InfinitePast();
 
@@ -71,7 +80,8 @@ struct Origin {
 // The origins of one loop. Forgets those that are not in use, in time.
 class Origins {
  public:
-  explicit Origins(uint32_t max_window) : max_window_(max_window) {}
+  // Both must outlive this; `wake` as OriginBudget::Seat has it.
+  Origins(OriginBudgets* budgets, const std::function<void()>* wake) : budgets_(budgets), wake_(wake) {}
 
   Origin* Get(const Target& target, absl::Time now);
   // Those that have been unused for ten seconds go once there are many.
@@ -82,7 +92,8 @@ class Origins {
   }
 
  private:
-  const uint32_t max_window_;
+  OriginBudgets* const budgets_;
+  const std::function<void()>* const wake_;
   std::string key_;
   absl::flat_hash_map<std::string, std::unique_ptr<Origin>> origins_;
   size_t sweep_at_ = 4096;

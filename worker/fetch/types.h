@@ -34,6 +34,8 @@ enum class Failure : uint8_t {
 struct Limits {
   // For one attempt: DNS, every redirect and the body, not the wait for an origin's turn.
   absl::Duration attempt_timeout = absl::Seconds(30);
+  // An answer that asks to slow down (429, 503) does not count, ten times. Where an origin gives nothing but failures for
+  // as long as all attempts of a fetch may take, the fetch ends, also if it never had its turn.
   uint32_t max_attempts = 3;
   // Largest body read (decoded). Larger ones whose size is announced pass if their head is enough.
   uint64_t max_body_bytes = 64u << 20;
@@ -66,6 +68,9 @@ struct Report {
   Failure failure = Failure::kNone;
   std::string message;     // With a failure: one sentence for a person. May hold any bytes the origin sent.
   bool retryable = false;  // With a failure: another try may end otherwise.
+  // With kHttpStatus: the origin wants to be asked again after this time, which is longer than is waited for here; zero
+  // where it has not said so, or named a time beyond all waiting.
+  absl::Duration put_off;
   uint32_t attempts = 0;
   // Of the last answer; 0 and empty where none came.
   uint32_t http_status = 0;

@@ -1,0 +1,182 @@
+#include "worker/fetch/origin_budget.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/log.h"
+
+namespace imgfleet::fetch {
+namespace {
+
+// Failures that are further apart say nothing of the time between them.
+constexpr absl::Duration kFailuresApart = absl::Minutes(5);
+
+}  // namespace
+
+OriginBudget::Seat::Seat(std::shared_ptr<OriginBudget> budget, const std::function<void()>* wake)
+    : budget_(std::move(budget)), wake_(wake) {
+  absl::MutexLock lock(&budget_->mutex_);
+  budget_->seats_.push_back(this);
+}
+
+OriginBudget::Seat::~Seat() {
+  absl::MutexLock lock(&budget_->mutex_);
+  IMGFLEET_CHECK(in_flight_ == 0);
+  budget_->Forsake(*this);
+  std::erase(budget_->seats_, this);
+  budget_->Pass(*this, /*more=*/false);
+}
+
+bool OriginBudget::HasRoom() const {
+  const uint32_t size = exempt_ ? max_ : window_.size();
+  return window_.in_flight() + promised_ < size;
+}
+
+void OriginBudget::Forsake(Seat& seat) {
+  if (std::exchange(seat.waits_, false)) --waiting_;
+  if (std::exchange(seat.promised_, false)) --promised_;
+}
+
+OriginBudget::Turn OriginBudget::Start(Seat& seat, absl::Time now, bool more) {
+  absl::MutexLock lock(&mutex_);
+  Forsake(seat);
+  Turn turn;
+  if (!HasRoom()) {
+    seat.waits_ = true;
+    ++waiting_;
+    turn.kind = Turn::kFull;
+    return turn;
+  }
+  if (pace_.next() > now) {
+    turn.kind = Turn::kWait;
+    turn.until = pace_.next();
+    return turn;
+  }
+  if (!exempt_) pace_.Sent(now);
+  window_.Start();
+  ++seat.in_flight_;
+  if (more && !HasRoom()) {
+    turn.full = true;
+    seat.waits_ = true;
+    ++waiting_;
+  }
+  return turn;
+}
+
+void OriginBudget::Decline(Seat& seat) {
+  absl::MutexLock lock(&mutex_);
+  const bool promised = seat.promised_;
+  Forsake(seat);
+  if (promised) Pass(seat, /*more=*/false);
+}
+
+void OriginBudget::Pass(Seat& seat, bool more) {
+  // It asks again by itself, at once.
+  Forsake(seat);
+  if (waiting_ == 0 || !HasRoom()) return;
+  Seat* least = nullptr;
+  for (Seat* other : seats_) {
+    if (other->waits_ && (least == nullptr || other->in_flight_ < least->in_flight_)) least = other;
+  }
+  if (more && least->in_flight_ > 0 && least->in_flight_ + 1 >= seat.in_flight_) return;
+  least->waits_ = false;
+  --waiting_;
+  least->promised_ = true;
+  ++promised_;
+  (*least->wake_)();
+}
+
+void OriginBudget::Answered(Seat& seat, absl::Time sent, absl::Duration latency, absl::Time now, bool useful,
+                            bool more) {
+  absl::MutexLock lock(&mutex_);
+  --seat.in_flight_;
+  window_.Answered(latency, now, useful);
+  if (!exempt_) pace_.Accepted(sent, now);
+  answered_ = true;
+  failing_since_ = absl::InfiniteFuture();
+  Pass(seat, more);
+}
+
+void OriginBudget::Ended(Seat& seat, bool more) {
+  absl::MutexLock lock(&mutex_);
+  --seat.in_flight_;
+  window_.End();
+  Pass(seat, more);
+}
+
+absl::Duration OriginBudget::Failing(absl::Time now) {
+  if (failing_since_ == absl::InfiniteFuture() || now - failed_ > kFailuresApart) failing_since_ = now;
+  failed_ = now;
+  return now - failing_since_;
+}
+
+absl::Duration OriginBudget::Silent(Seat& seat, absl::Time sent, absl::Time now, bool connected, bool more) {
+  absl::MutexLock lock(&mutex_);
+  --seat.in_flight_;
+  if (connected || answered_) {
+    window_.Strained(sent, now);
+  } else {
+    window_.End();
+  }
+  Pass(seat, more);
+  return Failing(now);
+}
+
+absl::Duration OriginBudget::Refused(Seat& seat, const Refusal& refusal, bool more) {
+  absl::MutexLock lock(&mutex_);
+  --seat.in_flight_;
+  refused_with_ = refusal.status;
+  answered_ = true;
+  if (refusal.again && failing_since_ == absl::InfiniteFuture()) {
+    window_.End();
+  } else {
+    window_.Strained(refusal.sent, refusal.now);
+    if (!exempt_) pace_.Refused(refusal.sent, refusal.now, refusal.random);
+  }
+  if (refusal.retry_after.has_value()) pace_.Block(refusal.now + *refusal.retry_after);
+  Pass(seat, more);
+  return Failing(refusal.now);
+}
+
+uint32_t OriginBudget::refused_with() const {
+  absl::MutexLock lock(&mutex_);
+  return refused_with_;
+}
+
+uint32_t OriginBudget::in_flight() const {
+  absl::MutexLock lock(&mutex_);
+  return window_.in_flight();
+}
+
+uint32_t OriginBudget::window() const {
+  absl::MutexLock lock(&mutex_);
+  return exempt_ ? max_ : window_.size();
+}
+
+bool OriginBudget::idle(absl::Time now) const {
+  absl::MutexLock lock(&mutex_);
+  return seats_.empty() && pace_.idle(now);
+}
+
+std::shared_ptr<OriginBudget> OriginBudgets::Get(const std::string& key, bool exempt, absl::Time now) {
+  absl::MutexLock lock(&mutex_);
+  std::shared_ptr<OriginBudget>& budget = budgets_[key];
+  if (budget != nullptr) return budget;
+  budget = std::make_shared<OriginBudget>(max_window_, exempt);
+  const std::shared_ptr<OriginBudget> made = budget;
+  if (budgets_.size() >= sweep_at_) {
+    // Whoever else holds one has a seat at it.
+    absl::erase_if(budgets_, [&](const auto& entry) {
+      return entry.second.use_count() == 1 && entry.second->idle(now);
+    });
+    sweep_at_ = std::max<size_t>(4096, 2 * budgets_.size());
+  }
+  return made;
+}
+
+size_t OriginBudgets::size() const {
+  absl::MutexLock lock(&mutex_);
+  return budgets_.size();
+}
+
+}  // namespace imgfleet::fetch

@@ -1,0 +1,145 @@
+// What one origin can take of this process: a window (origin_window.h), a pace (origin_pace.h), and the time until which
+// the origin has asked for silence (Retry-After).
+//
+// Whose is it, where several event loops fetch from one origin, as they do where one core is not enough? An origin sees
+// the process, not its threads, so there is one budget, and the loops share it under a mutex: it is taken twice a
+// request, for some twenty nanoseconds of the request's twenty thousand, and two loops rarely meet there. To give the
+// origin to one loop and let others help when that one has no time left would need the same sharing in the worst
+// case, and a decision when it begins; to cut the window in shares for the loops lets an origin that can take one
+// request at a time see one from each loop.
+//
+// Each loop takes a seat. It keeps the room that its own answers free, unless another loop waits that holds two less,
+// or none at all: then that one is promised the room, and woken. So the loops' shares even out and none starves, and
+// while they are even nobody wakes anybody.
+//
+// Exempt origins (an operator's own) have a window as large as can be and no pace; they too are not asked before the
+// time they named.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "worker/fetch/origin_pace.h"
+#include "worker/fetch/origin_window.h"
+
+namespace imgfleet::fetch {
+
+// Thread-safe. Times are Clock::Boot(); those of different loops may be some milliseconds apart.
+class OriginBudget {
+ public:
+  // What a loop holds of it. To be used by that loop only, and gone before the loop's waker is.
+  class Seat {
+   public:
+    // `wake` is called from any thread, when there is room for a loop that waits; it must not block.
+    Seat(std::shared_ptr<OriginBudget> budget, const std::function<void()>* wake);
+    ~Seat();
+    Seat(const Seat&) = delete;
+    Seat& operator=(const Seat&) = delete;
+
+    OriginBudget& budget() const { return *budget_; }
+
+   private:
+    friend class OriginBudget;
+    const std::shared_ptr<OriginBudget> budget_;
+    const std::function<void()>* const wake_;
+    // Guarded by the budget's mutex.
+    uint32_t in_flight_ = 0;
+    bool waits_ = false, promised_ = false;
+  };
+
+  OriginBudget(uint32_t max_window, bool exempt) : exempt_(exempt), max_(max_window), window_(max_window) {}
+
+  struct Turn {
+    enum Kind : uint8_t {
+      kGo,    // The request is counted: send it.
+      kFull,  // The loop is woken, or one of its own requests ends, before there is room.
+      kWait,  // Not before `until`.
+    };
+    Kind kind = kGo;
+    absl::Time until = absl::InfinitePast();
+    bool full = false;  // With kGo: it was the last for now; otherwise as kFull.
+  };
+  // `more`: the loop has others to send after this one.
+  Turn Start(Seat& seat, absl::Time now, bool more);
+  // The loop has nothing to ask for any more.
+  void Decline(Seat& seat);
+
+  // How a request ended. `more`: the loop has others to send to this origin.
+  //
+  // The origin answered, with anything but a refusal. `useful`: more in flight would have helped the loop.
+  void Answered(Seat& seat, absl::Time sent, absl::Duration latency, absl::Time now, bool useful, bool more);
+  // It ended without saying anything of the origin.
+  void Ended(Seat& seat, bool more);
+  // No answer. `connected`: it took the request, at least. An origin that has answered before and now takes no
+  // connections is under strain as much as one that does not answer in time. Returns for how long the origin has given
+  // nothing but failures.
+  absl::Duration Silent(Seat& seat, absl::Time sent, absl::Time now, bool connected, bool more);
+  // 429 or 503. `again`: the same URL was refused before; while others are accepted that says nothing of the
+  // origin. `random` uniform in [0, 1). Returns as Silent.
+  struct Refusal {
+    absl::Time sent, now;
+    uint32_t status = 0;
+    std::optional<absl::Duration> retry_after;
+    bool again = false;
+    double random = 0;
+  };
+  absl::Duration Refused(Seat& seat, const Refusal& refusal, bool more);
+
+  // The status with which the origin refused last; 0 where it has not.
+  uint32_t refused_with() const;
+  uint32_t in_flight() const;
+  uint32_t window() const;
+  // Nothing would be lost with it.
+  bool idle(absl::Time now) const;
+
+ private:
+  bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // After a request of `seat` has ended: promises the room to whom it is due.
+  void Pass(Seat& seat, bool more) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Forsake(Seat& seat) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Duration Failing(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const bool exempt_;
+  const uint32_t max_;
+
+  mutable absl::Mutex mutex_;
+  OriginWindow window_ ABSL_GUARDED_BY(mutex_);
+  OriginPace pace_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Seat*> seats_ ABSL_GUARDED_BY(mutex_);
+  uint32_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;   // Seats that wait,
+  uint32_t promised_ ABSL_GUARDED_BY(mutex_) = 0;  // and those that were promised room.
+  bool answered_ ABSL_GUARDED_BY(mutex_) = false;  // Ever.
+  uint32_t refused_with_ ABSL_GUARDED_BY(mutex_) = 0;
+  // The first failure since the last answer, and the last.
+  absl::Time failing_since_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
+  absl::Time failed_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+};
+
+// The budgets of all origins that this process fetches from. Forgets those that are not in use, in time.
+//
+// Thread-safe. A loop asks once for each origin that is new to it.
+class OriginBudgets {
+ public:
+  explicit OriginBudgets(uint32_t max_window) : max_window_(max_window) {}
+
+  // `key` tells origins apart. `exempt` counts when the origin is new.
+  std::shared_ptr<OriginBudget> Get(const std::string& key, bool exempt, absl::Time now);
+  size_t size() const;
+
+ private:
+  const uint32_t max_window_;
+
+  mutable absl::Mutex mutex_;
+  absl::flat_hash_map<std::string, std::shared_ptr<OriginBudget>> budgets_ ABSL_GUARDED_BY(mutex_);
+  size_t sweep_at_ ABSL_GUARDED_BY(mutex_) = 4096;
+};
+
+}  // namespace imgfleet::fetch
