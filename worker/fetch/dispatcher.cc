@@ -8,6 +8,13 @@
 
 // Queues, addresses and ends; attempts.cc holds what happens between.
 namespace imgfleet::fetch {
+namespace {
+
+// How long an origin's last addresses are used when nobody answers for its name any more, and how often it is asked
+// about meanwhile.
+constexpr absl::Duration kMaxStale = absl::Hours(1), kStale = absl::Seconds(30);
+
+}  // namespace
 
 Dispatcher::Dispatcher(const Options& options, Share share, HandleSettings settings,
                        std::function<void()> wake, const absl::Time* now)
@@ -59,7 +66,7 @@ void Dispatcher::Schedule(Origin* origin) {
       origin->blocked_until > *now_) {
     return;
   }
-  if (origin->addresses_expire <= *now_) {
+  if (std::max(origin->addresses_expire, origin->use_stale_until) <= *now_) {
     Resolve(origin);
     return;
   }
@@ -97,7 +104,7 @@ void Dispatcher::AskForRoom() {
 void Dispatcher::Resolve(Origin* origin) {
   origin->resolving = true;
   origin->resolve_started = *now_;
-  ++resolving_;
+  resolving_.insert(origin);
   origin->connect_port = origin->port;
   Resolver::Answer fixed;
   fixed.expiry = absl::InfiniteFuture();
@@ -116,9 +123,17 @@ void Dispatcher::Resolve(Origin* origin) {
 
 void Dispatcher::Resolved(Origin* origin, const Resolver::Answer& answer) {
   origin->resolving = false;
-  --resolving_;
+  resolving_.erase(origin);
   origin->resolved = *now_;
   if (answer.addresses.empty()) {
+    // Name servers that are down for a moment take nothing away from an origin whose addresses were known (RFC 8767).
+    if (!answer.final && !origin->addresses.empty() && *now_ < origin->addresses_expire + kMaxStale) {
+      origin->use_stale_until = *now_ + kStale;
+      Schedule(origin);
+      return;
+    }
+    origin->addresses.clear();
+    origin->route = nullptr;
     FailQueue(origin, Failure::kDns, answer.error, !answer.final);
     return;
   }
@@ -160,9 +175,8 @@ void Dispatcher::FailQueue(Origin* origin, Failure failure, const std::string& m
 
 // Attempts whose time ran out while their host was looked up.
 void Dispatcher::ExpireQueues() {
-  if (resolving_ == 0) return;
-  origins_.ForEach([this](Origin& origin) {
-    if (!origin.resolving) return;
+  for (Origin* const resolving : resolving_) {
+    Origin& origin = *resolving;
     for (size_t i = 0; i < origin.queue.size();) {
       Fetch& fetch = *origin.queue[i];
       if (std::max(fetch.queued, origin.resolve_started) + fetch.left > *now_) {
@@ -176,7 +190,7 @@ void Dispatcher::ExpireQueues() {
            absl::StrCat("the host ", origin.host, " was not found in time"),
            /*retryable=*/true);
     }
-  });
+  }
 }
 
 void Dispatcher::Turn(bool busy) {

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/random/random.h"
 #include "absl/time/time.h"
 #include "worker/fetch/byte_budget.h"
@@ -114,7 +115,7 @@ class Dispatcher {
   bool busy_ = false;
   size_t held_ = 0;
   uint32_t ended_ = 0;
-  size_t resolving_ = 0;
+  absl::flat_hash_set<Origin*> resolving_;
   std::deque<Origin*> ready_;
   std::vector<Origin*> full_;  // Wait for room.
   std::multimap<absl::Time, FetchPtr> delayed_;

@@ -68,6 +68,8 @@ struct Origin {
   size_t address = 0;                // The one in `route`.
   uint16_t connect_port = 0;
   absl::Time addresses_expire = absl::InfinitePast();
+  // Later than that while nobody answers for the name.
+  absl::Time use_stale_until = absl::InfinitePast();
   std::shared_ptr<const Route> route;
 
   // Takes the next address for new connections.

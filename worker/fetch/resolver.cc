@@ -1,34 +1,76 @@
 #include "worker/fetch/resolver.h"
 
-#include <netdb.h>
+#include <arpa/inet.h>
+#include <arpa/nameser.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/log.h"
 
 namespace imgfleet::fetch {
 namespace {
 
-// Questions on their way at a time; more wait, so that a local name server is not drowned.
-constexpr size_t kMaxRunning = 256;
-constexpr absl::Duration kMinTtl = absl::Seconds(1), kMaxTtl = absl::Minutes(10);
-constexpr absl::Duration kNoSuchHostTtl = absl::Minutes(1), kErrorTtl = absl::Seconds(2);
+constexpr absl::Duration kNoAddressTtl = absl::Minutes(1), kErrorTtl = absl::Milliseconds(200);
+// Addresses of one kind that are taken from an answer.
+constexpr int kMaxAddresses = 16;
+// Room for the answers of all hosts asked for, should the loop be late; the kernel gives what it allows.
+constexpr int kReceiveBuffer = 4 << 20;
 
 bool InitLibrary() { return ares_library_init(ARES_LIB_INIT_ALL) == ARES_SUCCESS; }
 
+// The name servers have answered, and there is no address.
+bool IsFinal(int status) {
+  return status == ARES_ENOTFOUND || status == ARES_ENODATA || status == ARES_EBADNAME;
+}
+
+Resolver::Answer Named(const std::string& host, const std::vector<IpAddress>& addresses, int status,
+                       absl::Time expiry) {
+  Resolver::Answer answer{addresses, "", false, expiry};
+  if (!addresses.empty()) return answer;
+  answer.final = IsFinal(status);
+  answer.error = answer.final ? absl::StrCat("the host ", host, " has no address")
+                              : absl::StrCat("looking up the host ", host, ": ", ares_strerror(status));
+  return answer;
+}
+
+// Whether this machine has a way to the address. Sends nothing.
+bool HasRoute(const IpAddress& address) {
+  const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  sockaddr_in6 to{};
+  to.sin6_family = AF_INET6;
+  to.sin6_port = htons(443);
+  std::memcpy(&to.sin6_addr, address.bytes().data(), 16);
+  const bool has = connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof(to)) == 0;
+  close(fd);
+  return has;
+}
+
+void Lower(absl::Duration* ttl, int seconds) { *ttl = std::min(*ttl, absl::Seconds(seconds)); }
+
+bool IsLocalhost(absl::string_view host) { return host == "localhost" || absl::EndsWith(host, ".localhost"); }
+
 }  // namespace
 
-Resolver::Resolver(Poller* poller, const std::string& servers) : poller_(poller) {
+Resolver::Resolver(Poller* poller, const std::string& servers, const std::string& hosts_file)
+    : poller_(poller), hosts_(hosts_file) {
   static const bool initialised = InitLibrary();
   IMGFLEET_CHECK(initialised);
   ares_options options{};
-  options.flags = ARES_FLAG_NOSEARCH;
+  options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES;
   options.timeout = 2000;
   options.tries = 3;
-  char lookups[] = "fb";
+  options.socket_receive_buffer_size = kReceiveBuffer;
+  char lookups[] = "b";
   options.lookups = lookups;
   options.sock_state_cb = [](void* self, ares_socket_t fd, int readable, int writable) {
     const uint32_t events = (readable ? EPOLLIN : 0u) | (writable ? EPOLLOUT : 0u);
@@ -41,8 +83,8 @@ Resolver::Resolver(Poller* poller, const std::string& servers) : poller_(poller)
     }
   };
   options.sock_state_cb_data = this;
-  const int mask =
-      ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB;
+  const int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
+                   ARES_OPT_SOCK_RCVBUF | ARES_OPT_SOCK_STATE_CB;
   const int status = ares_init_options(&channel_, &options, mask);
   IMGFLEET_CHECK(status == ARES_SUCCESS);
   if (!servers.empty() && ares_set_servers_ports_csv(channel_, servers.c_str()) != ARES_SUCCESS) {
@@ -58,90 +100,165 @@ Resolver::~Resolver() {
 void Resolver::Shutdown() {
   if (shutting_down_) return;
   shutting_down_ = true;
+  for (Pending* pending : waiting_) delete pending;
   waiting_.clear();
+  pending_.clear();
   ares_cancel(channel_);
 }
 
 void Resolver::Lookup(const std::string& host, absl::Time now, Callback done) {
   if (shutting_down_) return;
   now_ = now;
-  const auto cached = cache_.find(host);
-  if (cached != cache_.end() && cached->second.expiry > now) {
-    const Answer answer = cached->second;  // The callback may come back for another host.
-    done(answer);
+  if (const Known* known = Find(host)) {
+    done(Named(host, known->addresses, known->status, known->expiry));
     return;
   }
-  std::unique_ptr<Pending>& pending = pending_[host];
+  const absl::string_view name = absl::StripSuffix(host, ".");
+  const std::vector<IpAddress>* listed = hosts_.Find(name, now);
+  if (listed != nullptr) {
+    done(Named(host, *listed, ARES_SUCCESS, now + kMinTtl));
+    return;
+  }
+  if (IsLocalhost(name)) {
+    const std::array<uint8_t, 16> one{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+    done(Named(host, {IpAddress::V4(0x7f000001), IpAddress::V6(one)}, ARES_SUCCESS, now + kMaxTtl));
+    return;
+  }
+  if (absl::EndsWith(name, ".onion")) {
+    done(Named(host, {}, ARES_ENOTFOUND, now + kMaxTtl));
+    return;
+  }
+  Pending*& pending = pending_[host];
   if (pending != nullptr) {
     pending->callbacks.push_back(std::move(done));
     return;
   }
-  pending = std::make_unique<Pending>(Pending{this, host, {}});
+  pending = new Pending{.resolver = this, .host = host, .callbacks = {}, .v4 = {}, .v6 = {}};
   pending->callbacks.push_back(std::move(done));
-  if (running_ < kMaxRunning) {
-    Begin(pending.get());
-  } else {
-    waiting_.push_back(pending.get());
-  }
+  waiting_.push_back(pending);
+  AskWaiting();
 }
 
-void Resolver::Begin(Pending* pending) {
-  ++running_;
-  ares_addrinfo_hints hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  ares_getaddrinfo(
-      channel_, pending->host.c_str(), nullptr, &hints,
-      [](void* arg, int status, int, ares_addrinfo* result) {
-        auto* self = static_cast<Pending*>(arg);
-        self->resolver->Finish(self, status, result);
-      },
-      pending);
+const Resolver::Known* Resolver::Find(const std::string& host) {
+  auto found = young_.find(host);
+  if (found == young_.end()) {
+    const auto aged = old_.find(host);
+    if (aged == old_.end()) return nullptr;
+    Known known = std::move(aged->second);
+    old_.erase(aged);
+    if (known.expiry <= now_) return nullptr;
+    Keep(host, std::move(known));
+    found = young_.find(host);
+  }
+  return found->second.expiry > now_ ? &found->second : nullptr;
 }
 
-void Resolver::Finish(Pending* pending, int status, ares_addrinfo* result) {
-  --running_;
-  if (shutting_down_) {
-    if (result != nullptr) ares_freeaddrinfo(result);
-    return;
+void Resolver::Keep(const std::string& host, Known known) {
+  if (young_.size() >= kMaxCached / 2) {
+    old_ = std::move(young_);
+    young_.clear();
   }
-  Answer answer;
-  absl::Duration ttl = kMaxTtl;
-  if (status == ARES_SUCCESS) {
-    for (const ares_addrinfo_node* node = result->nodes; node != nullptr; node = node->ai_next) {
-      absl::StatusOr<IpAddress> address = IpAddress::FromSockaddr(node->ai_addr);
-      if (!address.ok()) continue;
-      answer.addresses.push_back(*address);
-      ttl = std::min(ttl, absl::Seconds(node->ai_ttl));
-    }
-    ttl = std::max(ttl, kMinTtl);
-  }
-  if (result != nullptr) ares_freeaddrinfo(result);
-  if (answer.addresses.empty()) {
-    answer.final = status == ARES_ENOTFOUND || status == ARES_ENODATA || status == ARES_EBADNAME;
-    answer.error = answer.final
-                       ? absl::StrCat("the host ", pending->host, " has no address")
-                       : absl::StrCat("looking up the host ", pending->host, ": ", ares_strerror(status));
-    ttl = answer.final ? kNoSuchHostTtl : kErrorTtl;
-  }
-  answer.expiry = now_ + ttl;
-  Sweep();
-  cache_[pending->host] = answer;
-  const std::unique_ptr<Pending> finished = std::move(pending_[pending->host]);
-  pending_.erase(finished->host);
-  if (!waiting_.empty() && running_ < kMaxRunning) {
+  young_.insert_or_assign(host, std::move(known));
+}
+
+// A question may be over before it has left, and whoever is called back may ask again: one loop, no recursion.
+void Resolver::AskWaiting() {
+  if (asking_) return;
+  asking_ = true;
+  while (!waiting_.empty() && asked_.size() < kMaxAsked && !shutting_down_) {
     Pending* next = waiting_.front();
     waiting_.pop_front();
-    Begin(next);
+    Ask(next);
   }
-  for (const Callback& callback : finished->callbacks) callback(answer);
+  asking_ = false;
 }
 
-// Keeps the cache at about twice what is alive.
-void Resolver::Sweep() {
-  if (cache_.size() < sweep_at_) return;
-  absl::erase_if(cache_, [this](const auto& entry) { return entry.second.expiry <= now_; });
-  sweep_at_ = std::max<size_t>(1024, cache_.size() * 2);
+void Resolver::Ask(Pending* pending) {
+  pending->position = asked_.size();
+  asked_.push_back(pending);
+  pending->open = 2;
+  ares_query(channel_, pending->host.c_str(), ns_c_in, ns_t_a, &Resolver::OnV4, pending);
+  ares_query(channel_, pending->host.c_str(), ns_c_in, ns_t_aaaa, &Resolver::OnV6, pending);
+}
+
+void Resolver::OnV4(void* arg, int status, int, unsigned char* packet, int bytes) {
+  auto* pending = static_cast<Pending*>(arg);
+  ares_addrttl answers[kMaxAddresses];
+  int count = kMaxAddresses;
+  if (status == ARES_SUCCESS) status = ares_parse_a_reply(packet, bytes, nullptr, answers, &count);
+  pending->status_v4 = status == ARES_SUCCESS && count == 0 ? ARES_ENODATA : status;
+  for (int i = 0; status == ARES_SUCCESS && i < count; ++i) {
+    Lower(&pending->ttl, answers[i].ttl);
+    pending->v4.push_back(IpAddress::V4(ntohl(answers[i].ipaddr.s_addr)));
+  }
+  pending->resolver->OnQuestionOver(pending);
+}
+
+void Resolver::OnV6(void* arg, int status, int, unsigned char* packet, int bytes) {
+  auto* pending = static_cast<Pending*>(arg);
+  ares_addr6ttl answers[kMaxAddresses];
+  int count = kMaxAddresses;
+  if (status == ARES_SUCCESS) status = ares_parse_aaaa_reply(packet, bytes, nullptr, answers, &count);
+  pending->status_v6 = status == ARES_SUCCESS && count == 0 ? ARES_ENODATA : status;
+  for (int i = 0; status == ARES_SUCCESS && i < count; ++i) {
+    Lower(&pending->ttl, answers[i].ttl);
+    std::array<uint8_t, 16> address;
+    std::memcpy(address.data(), &answers[i].ip6addr, address.size());
+    pending->v6.push_back(IpAddress::V6(address));
+  }
+  pending->resolver->OnQuestionOver(pending);
+}
+
+void Resolver::OnQuestionOver(Pending* pending) {
+  --pending->open;
+  if (!pending->v4.empty() || !pending->v6.empty()) pending->first = std::min(pending->first, now_);
+  if (pending->open > 0) return;
+  if (!pending->given) Give(pending);
+  Release(pending);
+  AskWaiting();
+}
+
+void Resolver::Release(Pending* pending) {
+  asked_.back()->position = pending->position;
+  asked_[pending->position] = asked_.back();
+  asked_.pop_back();
+  delete pending;
+}
+
+// By turns, the kind first that is likelier to connect. What came as IPv4 inside IPv6 is IPv4.
+std::vector<IpAddress> Resolver::InOrder(const Pending& pending) const {
+  if (pending.v6.empty()) return pending.v4;
+  if (pending.v4.empty()) return pending.v6;
+  const bool v6_first = HasRoute(pending.v6.front());
+  const std::vector<IpAddress>& first = v6_first ? pending.v6 : pending.v4;
+  const std::vector<IpAddress>& second = v6_first ? pending.v4 : pending.v6;
+  std::vector<IpAddress> addresses;
+  addresses.reserve(first.size() + second.size());
+  for (size_t i = 0; i < std::max(first.size(), second.size()); ++i) {
+    if (i < first.size()) addresses.push_back(first[i]);
+    if (i < second.size()) addresses.push_back(second[i]);
+  }
+  return addresses;
+}
+
+// Answers those who wait for the host, with what there is.
+void Resolver::Give(Pending* pending) {
+  pending->given = true;
+  if (shutting_down_) return;
+  Known known;
+  known.addresses = InOrder(*pending);
+  absl::Duration ttl = std::max(pending->ttl, kMinTtl);
+  if (known.addresses.empty()) {
+    // Final only if both are: the kind that nobody answered for might have had one.
+    known.status = IsFinal(pending->status_v4) ? pending->status_v6 : pending->status_v4;
+    ttl = IsFinal(known.status) ? kNoAddressTtl : kErrorTtl;
+  }
+  known.expiry = now_ + ttl;
+  const Answer answer = Named(pending->host, known.addresses, known.status, known.expiry);
+  Keep(pending->host, std::move(known));
+  pending_.erase(pending->host);
+  const std::vector<Callback> callbacks = std::move(pending->callbacks);
+  for (const Callback& callback : callbacks) callback(answer);
 }
 
 void Resolver::OnEvent(int fd, uint32_t events, absl::Time now) {
@@ -152,7 +269,12 @@ void Resolver::OnEvent(int fd, uint32_t events, absl::Time now) {
 
 void Resolver::OnTick(absl::Time now) {
   now_ = now;
-  if (running_ > 0) ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+  if (asked_.empty()) return;
+  ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+  for (size_t i = 0; i < asked_.size(); ++i) {
+    Pending* const pending = asked_[i];
+    if (!pending->given && pending->first + kGrace <= now) Give(pending);
+  }
 }
 
 }  // namespace imgfleet::fetch
