@@ -273,7 +273,10 @@ void Dispatcher::CheckRunning() {
     if (i >= transport_.running().size()) continue;
     Exchange* const exchange = transport_.running()[i];
     const bool late = now >= exchange->fetch->deadline;
-    const bool unconnected = !exchange->connected() && now - exchange->started() > options_.connect_timeout;
+    // While there are other addresses, one that does not answer is not waited for so long.
+    const bool others = exchange->fetch->addresses_tried + 1 < exchange->fetch->origin->addresses.size();
+    const absl::Duration connect_timeout = options_.connect_timeout / (others ? 4 : 1);
+    const bool unconnected = !exchange->connected() && now - exchange->started() > connect_timeout;
     const bool stalled =
         exchange->head().status != 0 && now - exchange->last_bytes() > options_.stall_timeout;
     if (!late && !unconnected && !stalled) continue;
@@ -286,7 +289,7 @@ void Dispatcher::CheckRunning() {
                            : absl::StrCat("no complete answer within ", absl::FormatDuration(timeout)));
     } else {
       TryNextAddress(exchange, absl::StrCat("no connection to ", exchange->route()->address, " within ",
-                                            absl::FormatDuration(options_.connect_timeout)));
+                                            absl::FormatDuration(connect_timeout)));
     }
   }
 }

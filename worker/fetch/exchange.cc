@@ -161,9 +161,7 @@ int Exchange::OnRequest(void* arg, char* ip, char*, int, int) {
   auto* self = static_cast<Exchange*>(arg);
   self->connected_ = true;
   self->last_bytes_ = *self->clock_;
-  // The judged address itself is the rule.
-  if (self->route_->address == ip || self->Judge(IpAddress::Parse(ip))) return CURL_PREREQFUNC_OK;
-  return CURL_PREREQFUNC_ABORT;
+  return self->Judge(IpAddress::Parse(ip)) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
 Exchange::End Exchange::Finish(CURLcode code) {

@@ -68,13 +68,25 @@ TEST(Target, TakesUrlsApart) {
 
 // However an address is spelt, it is recognised as one, so that it is judged and never looked up.
 TEST(Target, SpellingsOfAddresses) {
-  for (const char* spelling : {"127.0.0.1", "0x7f.0.0.1", "0177.0.0.1", "2130706433", "0x7f000001", "127.1",
-                               "127.0.1", "017700000001", "0x7f.1", "127.0.0.01"}) {
+  for (const char* spelling :
+       {"127.0.0.1", "0x7f.0.0.1", "0177.0.0.1", "2130706433", "0x7f000001", "127.1", "127.0.1",
+        "017700000001", "0x7f.1", "127.0.0.01", "127.0.0.1.", "0x7f.1.", "0X7F.1", "%30x7f.1",
+        "\xef\xbc\x90\xef\xbd\x98"
+        "7f.1",
+        "127\xef\xbd\xa1"
+        "1"}) {
     EXPECT_EQ(Parsed(std::string("http://") + spelling + "/x").substr(0, 15), "p 127.0.0.1 80 ") << spelling;
   }
   EXPECT_EQ(Parsed("http://[::ffff:127.0.0.1]/").substr(0, 12), "p 127.0.0.1 ");
   EXPECT_EQ(Parsed("http://[::1]/").substr(0, 6), "p ::1 ");
   EXPECT_EQ(Parsed("http://user:pw@127.0.0.1:99/").substr(0, 14), "p 127.0.0.1 99");
+  EXPECT_EQ(Parsed("http://127.1./x?y"), "p 127.0.0.1 80 http://127.0.0.1/x?y");
+  // A number that is no address is nothing: neither a name, nor something to be read in another way.
+  for (const char* spelling :
+       {"127.0.0.256", "4294967296", "1.2.3.4.5", "08.0.0.1", "a.example.1", "a.0x1", "127..1", "%2531.0.0.1",
+        "[::1%25lo]", "[::1%lo]", "a\\@127.0.0.1", "127.0.0.1\\a.example"}) {
+    EXPECT_EQ(Parsed(std::string("http://") + spelling + "/x"), "refused") << spelling;
+  }
 }
 
 TEST(Target, RefusesWhatIsNoWebUrl) {

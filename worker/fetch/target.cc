@@ -1,5 +1,6 @@
 #include "worker/fetch/target.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <idn2.h>
 
@@ -11,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/address_policy.h"
 #include "common/status.h"
 
@@ -52,15 +54,57 @@ bool IsAscii(absl::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return absl::ascii_isascii(c); });
 }
 
+// What stands between the slashes behind the scheme and the path. Browsers read a backslash there as a slash, others as
+// a part of the user's name.
+bool AuthorityHasBackslash(absl::string_view url) {
+  const size_t start = url.find_first_not_of('/', url.find(':') + 1);
+  return start != absl::string_view::npos &&
+         absl::StrContains(url.substr(start, url.find_first_of("/?#", start) - start), "\\");
+}
+
+// "1", "0x7f" and the like: what makes a host whose last label it is a number, and so an address or nothing.
+bool IsNumber(absl::string_view label) {
+  const bool hex = absl::ConsumePrefix(&label, "0x");
+  return (hex || !label.empty()) && std::all_of(label.begin(), label.end(), [hex](char c) {
+           return hex ? absl::ascii_isxdigit(c) : absl::ascii_isdigit(c);
+         });
+}
+
+// `host` as libcurl has it: percent-encoding decoded, IPv6 addresses in brackets.
+absl::StatusOr<std::string> CanonicalHost(std::string host) {
+  if (host.empty()) return absl::InvalidArgumentError("the URL's host cannot be read");
+  if (host.front() == '[') {
+    ASSIGN_OR_RETURN(const IpAddress address,
+                     IpAddress::Parse(absl::string_view(host).substr(1, host.find(']') - 1)));
+    return address.ToString();
+  }
+  if (!IsAscii(host)) {
+    ASSIGN_OR_RETURN(host, Punycode(host));
+  }
+  absl::AsciiStrToLower(&host);
+  const bool fine = std::all_of(host.begin(), host.end(), [](char c) {
+    return absl::ascii_isalnum(c) || c == '.' || c == '-' || c == '_';
+  });
+  if (!fine) return absl::InvalidArgumentError("the URL's host holds characters that no host name has");
+  // Spellings of an IPv4 address: libcurl knows them, but not behind a trailing dot or characters of other scripts.
+  const absl::string_view name = absl::StripSuffix(host, ".");
+  if (!IsNumber(name.substr(name.rfind('.') + 1))) return host;
+  in_addr v4;
+  if (inet_aton(std::string(name).c_str(), &v4) == 0) {
+    return absl::InvalidArgumentError("the URL's host is a number that is no address");
+  }
+  return IpAddress::V4(ntohl(v4.s_addr)).ToString();
+}
+
 bool PlainHost(absl::string_view host) {
-  if (host.empty()) return false;
+  if (host.empty() || host.back() == '.') return false;
   for (const char c : host) {
     if (!absl::ascii_isdigit(c) && !absl::ascii_islower(c) && c != '.' && c != '-') return false;
   }
   // A last label that begins with a letter is a name; every numeric spelling of an address begins with a
   // digit.
   const size_t dot = host.rfind('.');
-  const char first = host[dot == absl::string_view::npos ? 0 : dot + 1 < host.size() ? dot + 1 : 0];
+  const char first = host[dot == absl::string_view::npos ? 0 : dot + 1];
   return absl::ascii_islower(first) || IpAddress::Parse(host).ok();
 }
 
@@ -112,14 +156,15 @@ absl::Status ParseWithCurl(const std::string& url, Target* target) {
         absl::StrCat("the URL's scheme is \"", scheme, "\"; only http and https are fetched"));
   }
   target->https = scheme == "https";
-  curl_url_set(parsed.get(), CURLUPART_FRAGMENT, nullptr, 0);
-  std::optional<std::string> host = Part(parsed, CURLUPART_HOST, CURLU_URLDECODE);
-  if (!host.has_value() || host->empty()) return absl::InvalidArgumentError("the URL's host cannot be read");
-  if (!IsAscii(*host)) {
-    ASSIGN_OR_RETURN(host, Punycode(*host));
+  if (AuthorityHasBackslash(url) || Part(parsed, CURLUPART_ZONEID, 0).has_value()) {
+    return absl::InvalidArgumentError(
+        "the URL's host holds a backslash or a zone, which are read in different ways");
   }
-  absl::AsciiStrToLower(&*host);
-  curl_url_set(parsed.get(), CURLUPART_HOST, host->c_str(), 0);
+  curl_url_set(parsed.get(), CURLUPART_FRAGMENT, nullptr, 0);
+  ASSIGN_OR_RETURN(target->host, CanonicalHost(Part(parsed, CURLUPART_HOST, 0).value_or("")));
+  if (target->host.find(':') == std::string::npos) {
+    curl_url_set(parsed.get(), CURLUPART_HOST, target->host.c_str(), 0);
+  }
   std::optional<std::string> rewritten = Part(parsed, CURLUPART_URL, 0);
   const std::string port = Part(parsed, CURLUPART_PORT, CURLU_DEFAULT_PORT).value_or("");
   uint32_t number;
@@ -127,13 +172,6 @@ absl::Status ParseWithCurl(const std::string& url, Target* target) {
     return absl::InvalidArgumentError("the URL's port is not a number from 1 to 65535");
   }
   if (!rewritten.has_value()) return absl::InvalidArgumentError("the URL cannot be read");
-  if (host->front() == '[') {
-    // The address without brackets and zone; canonical, so that one address is one origin.
-    ASSIGN_OR_RETURN(const IpAddress address,
-                     IpAddress::Parse(absl::string_view(*host).substr(1, host->find_first_of("]%") - 1)));
-    *host = address.ToString();
-  }
-  target->host = *std::move(host);
   target->port = static_cast<uint16_t>(number);
   target->rewritten = *std::move(rewritten);
   return absl::OkStatus();

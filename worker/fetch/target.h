@@ -12,7 +12,8 @@ namespace imgfleet::fetch {
 
 struct Target {
   bool https = false;
-  // Lower case, IDN in punycode, IP literals in canonical form without brackets whatever their spelling was.
+  // Lower case, IDN in punycode, IP literals in canonical form without brackets whatever their spelling was: hosts whose
+  // last label is a number are IPv4 addresses or refused, as in browsers.
   std::string host;
   uint16_t port = 0;
   // What to ask for, where the given text cannot be sent as it is (spaces, other characters than ASCII); else
@@ -21,7 +22,7 @@ struct Target {
 };
 
 // Takes an http or https URL apart as libcurl would; plain URLs by a quick way of our own. Spaces and
-// characters outside ASCII are percent-encoded. INVALID_ARGUMENT names what is wrong, without the URL.
+// characters outside ASCII are percent-encoded. Backslashes and zones in the host are refused. INVALID_ARGUMENT names what is wrong, without the URL.
 // `target` is reused memory.
 absl::Status ParseTarget(const std::string& url, Target* target);
 

@@ -27,13 +27,13 @@ sockaddr_in Loopback(uint16_t port) {
   return address;
 }
 
-void Bind(int fd, uint16_t port) {
+bool Bind(int fd, uint16_t port) {
   const int one = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
   const timeval pause{0, 20'000};
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &pause, sizeof(pause));
   const sockaddr_in address = Loopback(port);
-  IMGFLEET_CHECK(bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
+  return bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
 }
 
 std::string Number(int value, int bytes) {
@@ -58,15 +58,21 @@ std::string Record(int type, int ttl, const std::string& data) {
 
 }  // namespace
 
-DnsServer::DnsServer(uint16_t port)
-    : udp_(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)),
-      tcp_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-  Bind(udp_, port);
-  sockaddr_in address{};
-  socklen_t size = sizeof(address);
-  getsockname(udp_, reinterpret_cast<sockaddr*>(&address), &size);
-  port_ = ntohs(address.sin_port);
-  Bind(tcp_, port_);
+DnsServer::DnsServer(uint16_t port) {
+  // A port that is free for UDP may be taken for TCP.
+  for (int tries = 0;; ++tries) {
+    IMGFLEET_CHECK(tries < 100);
+    udp_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    tcp_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    IMGFLEET_CHECK(Bind(udp_, port));
+    sockaddr_in address{};
+    socklen_t size = sizeof(address);
+    getsockname(udp_, reinterpret_cast<sockaddr*>(&address), &size);
+    port_ = ntohs(address.sin_port);
+    if (Bind(tcp_, port_)) break;
+    close(udp_);
+    close(tcp_);
+  }
   IMGFLEET_CHECK(listen(tcp_, 64) == 0);
   udp_thread_ = std::thread([this] { RunUdp(); });
   tcp_thread_ = std::thread([this] { RunTcp(); });

@@ -49,6 +49,24 @@ inline std::future<Report> Submit(Engine& engine, const std::string& url, uint64
   return report;
 }
 
+// The system's clock, which a test can put forward.
+class ShiftedClock final : public Clock {
+ public:
+  absl::Time Boot() const override { return Clock::System().Boot() + absl::Seconds(shift_.load()); }
+  absl::Time Wall() const override { return Clock::System().Wall(); }
+  void Advance(int seconds) { shift_ += seconds; }
+
+ private:
+  std::atomic<int> shift_{0};
+};
+
+// Puts the clock forward, and returns when the engine's loop has seen it: what is submitted afterwards belongs to the
+// new time. For engines of one thread.
+inline void PutForward(ShiftedClock* clock, Engine* engine, int seconds) {
+  clock->Advance(seconds);
+  Submit(*engine, "no URL").wait();
+}
+
 // For tests: loopback is open, retries come at once.
 inline Options TestOptions() {
   Options options;
