@@ -20,8 +20,8 @@ class GuardsTest : public testing::Test {
     settings.user_agent = "test";
     settings.policy = &policy_;
     settings.poller = &poller_;
-    settings.first_range_headers = HandleSettings::Headers(Ask());
-    settings.whole_headers = HandleSettings::Headers(Ask{.ranged = false, .if_range = {}});
+    settings.first_range_headers = settings.Headers(Ask());
+    settings.whole_headers = settings.Headers(Ask{.ranged = false, .if_range = {}});
     return settings;
   }
   void Open() { policy_ = AddressPolicy({Cidr::Parse("127.0.0.0/8").value()}); }
