@@ -39,16 +39,16 @@ constexpr Signature kSignatures[] = {
     {Magic("MM\0*"), 0, ReadTiff},
     {Magic("II+\0"), 0, ReadTiff},
     {Magic("MM\0+"), 0, ReadTiff},
-    {Magic("\xff\x0a"), 0, nullptr, "JPEG XL"},
-    {Magic("\0\0\0\x0cJXL \r\n\x87\n"), 0, nullptr, "JPEG XL"},
-    {Magic("\0\0\0\x0cjP  \r\n\x87\n"), 0, nullptr, "JPEG 2000"},
-    {Magic("\xff\x4f\xff\x51"), 0, nullptr, "JPEG 2000 codestream"},
-    {Magic("8BPS"), 0, nullptr, "Photoshop (PSD)"},
-    {Magic("qoif"), 0, nullptr, "QOI"},
-    {Magic("DDS "), 0, nullptr, "DirectDraw surface (DDS)"},
-    {Magic("icns"), 0, nullptr, "Apple icons (ICNS)"},
-    {Magic("#?RADIANCE"), 0, nullptr, "Radiance HDR"},
-    {Magic("#?RGBE"), 0, nullptr, "Radiance HDR"},
+    {Magic("\0\0\0\x0cJXL \r\n\x87\n"), 0, ReadJxlBoxes},
+    {Magic("\xff\x0a"), 0, ReadJxlCodestream},
+    {Magic("\0\0\0\x0cjP  \r\n\x87\n"), 0, ReadJp2},
+    {Magic("\xff\x4f\xff\x51"), 0, ReadJ2k},
+    {Magic("8BPS"), 0, ReadPsd},
+    {Magic("qoif"), 0, ReadQoi},
+    {Magic("DDS "), 0, ReadDds},
+    {Magic("icns"), 0, ReadIcns},
+    {Magic("#?RADIANCE"), 0, ReadHdr},
+    {Magic("#?RGBE"), 0, ReadHdr},
     {Magic("\x76\x2f\x31\x01"), 0, nullptr, "OpenEXR"},
     {Magic("\x8aMNG\r\n\x1a\n"), 0, nullptr, "MNG"},
     {Magic("\x8bJNG\r\n\x1a\n"), 0, nullptr, "JNG"},
@@ -97,11 +97,11 @@ bool MayBeXml(Source& source) {
          source.Equals(0, Magic("\0<"));
 }
 
-// Netpbm: "P1" to "P7", "PF", "Pf", then white space.
+// Netpbm: "P1" to "P7", "PF", "Pf", then white space or a comment.
 bool IsNetpbm(Source& source) {
   const uint8_t kind = source.U8(1);
   return source.U8(0) == 'P' && ((kind >= '1' && kind <= '7') || kind == 'F' || kind == 'f') &&
-         IsSpace(source.U8(2));
+         (IsSpace(source.U8(2)) || source.U8(2) == '#');
 }
 
 bool IsPcx(Source& source) {
@@ -111,17 +111,23 @@ bool IsPcx(Source& source) {
 }
 
 // TGA has no signature; a header whose every field is possible is taken for one.
-bool IsTga(Source& source) {
-  const uint8_t mapped = source.U8(1);
-  const uint8_t kind = source.U8(2) & ~8;  // Bit 3: run-length coded.
-  const uint8_t bits = source.U8(16);
+Fit MatchTga(Source& source) {
+  const uint8_t mapped = source.Has(1, 1) ? source.U8(1) : 0;
+  const uint8_t kind = source.Has(2, 1) ? source.U8(2) & ~8 : 2;  // Bit 3: run-length coded.
+  if (mapped > 1 || kind < 1 || kind > 3 || (kind == 1 && mapped == 0)) return Fit::kNo;
+  for (uint64_t at = 3; mapped == 0 && at < 7; ++at) {
+    if (source.Has(at, 1) && source.U8(at) != 0) return Fit::kNo;
+  }
+  if (!source.Has(0, 18)) return Fit::kSoFar;
   const uint8_t map_bits = source.U8(7);
-  if (mapped > 1 || kind < 1 || kind > 3 || (source.U8(2) & ~11) != 0) return false;
-  if (source.Le16(12) == 0 || source.Le16(14) == 0 || (source.U8(17) & 0xC0) != 0) return false;
-  if (bits != 8 && bits != 15 && bits != 16 && bits != 24 && bits != 32) return false;
-  if (kind == 1 && mapped == 0) return false;
-  if (mapped == 0) return source.Le32(3) == 0 && (map_bits == 0 || map_bits == 24 || map_bits == 32);
-  return map_bits == 15 || map_bits == 16 || map_bits == 24 || map_bits == 32;
+  const bool map =
+      map_bits == 24 || map_bits == 32 || (mapped ? map_bits == 15 || map_bits == 16 : map_bits == 0);
+  const uint8_t bits = source.U8(16);
+  const bool pixels = kind == 1   ? bits == 8 || bits == 16
+                      : kind == 2 ? bits == 15 || bits == 16 || bits == 24 || bits == 32
+                                  : bits == 1 || bits == 8 || bits == 16;
+  const bool area = source.Le16(12) > 0 && source.Le16(14) > 0;
+  return map && pixels && area && (source.U8(17) & 0xC0) == 0 ? Fit::kYes : Fit::kNo;
 }
 
 }  // namespace
@@ -152,10 +158,12 @@ ProbeResult DetectAndRead(Source& source) {
   if (at_hand < kEnough && !source.EndsBefore(at_hand))
     return source.Missing(Format::kUnknown, at_hand, 1, 32);
   if (undecided || at_hand < 4) return source.Missing(Format::kUnknown, at_hand, 1);
-  if (IsPcx(source)) return Unsupported(Format::kUnknown, "PCX is not measured");
-  if (IsNetpbm(source)) return Unsupported(Format::kUnknown, "Netpbm is not measured");
+  if (IsPcx(source)) return ReadPcx(source);
+  if (IsNetpbm(source)) return ReadPnm(source);
+  const Fit tga = MatchTga(source);
+  if (tga == Fit::kYes) return ReadTga(source);
   if (MayBeXml(source)) return ReadSvg(source);
-  if (at_hand >= kEnough && IsTga(source)) return Unsupported(Format::kUnknown, "TGA is not measured");
+  if (tga == Fit::kSoFar) return source.Missing(Format::kUnknown, at_hand, 1);
   return NotAnImage("no image format begins like this");
 }
 

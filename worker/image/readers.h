@@ -25,5 +25,26 @@ ProbeResult ReadSvg(Source& source);
 ProbeResult ReadHeif(Source& source);
 // TIFF 6.0 and BigTIFF.
 ProbeResult ReadTiff(Source& source);
+// ISO/IEC 18181: the codestream alone, and in boxes.
+ProbeResult ReadJxlCodestream(Source& source);
+ProbeResult ReadJxlBoxes(Source& source);
+// ITU-T T.800 (JPEG 2000): the codestream alone, and JP2 with its extensions JPX and JPH.
+ProbeResult ReadJ2k(Source& source);
+ProbeResult ReadJp2(Source& source);
+// Adobe Photoshop file formats specification: PSD and PSB.
+ProbeResult ReadPsd(Source& source);
+// QOI specification 1.0.
+ProbeResult ReadQoi(Source& source);
+// DirectDraw surfaces, with or without the header of DirectX 10.
+ProbeResult ReadDds(Source& source);
+// Apple icons, of all times.
+ProbeResult ReadIcns(Source& source);
+// Netpbm: PBM, PGM, PPM, PAM; PFM.
+ProbeResult ReadPnm(Source& source);
+// Radiance pictures.
+ProbeResult ReadHdr(Source& source);
+// Truevision TGA 1 and 2, and ZSoft PCX: detection has checked more than a signature.
+ProbeResult ReadTga(Source& source);
+ProbeResult ReadPcx(Source& source);
 
 }  // namespace imgfleet::image
