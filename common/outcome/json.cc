@@ -279,6 +279,8 @@ void AppendReal(float number, std::string& out) {
 
 std::string PillowName(absl::string_view format) {
   if (format == "heic") return "HEIF";
+  if (format == "jp2" || format == "j2k") return "JPEG2000";
+  if (format == "pnm") return "PPM";
   return absl::AsciiStrToUpper(format);
 }
 

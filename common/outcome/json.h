@@ -60,8 +60,8 @@ void AppendHex(absl::string_view bytes, std::string& out);
 // `number` in the fewest digits that give it back; it must be finite.
 void AppendReal(float number, std::string& out);
 
-// The name that Pillow has for one of ImageInfo.format's words ("JPEG", "HEIF" for heic), upper case for any
-// other.
+// The name that Pillow has for one of ImageInfo.format's words ("JPEG", "HEIF" for heic, "JPEG2000" for jp2 and j2k, "PPM"
+// for pnm), upper case for any other.
 std::string PillowName(absl::string_view format);
 
 // A job as the REST API shows it, one object:

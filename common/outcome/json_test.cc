@@ -141,6 +141,11 @@ TEST(JsonTest, TheEntryOfApiV1) {
       R"("a\"b": {"url": "", "image_info": "", "error": "Image could not be requested.", "reason": "BAD_ROW"})");
   EXPECT_EQ(PillowName("heic"), "HEIF");
   EXPECT_EQ(PillowName("webp"), "WEBP");
+  EXPECT_EQ(PillowName("jp2"), "JPEG2000");
+  EXPECT_EQ(PillowName("j2k"), "JPEG2000");
+  EXPECT_EQ(PillowName("pnm"), "PPM");
+  EXPECT_EQ(PillowName("jxl"), "JXL");
+  EXPECT_EQ(PillowName("icns"), "ICNS");
 }
 
 TEST(JsonTest, AnyBytesBecomeTheSameTextAgain) {

@@ -1,28 +1,10 @@
 // The whole files of samples.h, and what must be read from each.
 #include <utility>
 
-#include "worker/image/samples.h"
+#include "worker/image/collector.h"
 
 namespace imgfleet::image {
 namespace {
-class Collector {
- public:
-  // Adds a file; returns what is expected of it, to be completed.
-  ImageInfo& Add(const std::string& name, std::string bytes, Format format, uint32_t width, uint32_t height,
-                 uint8_t orientation = 1) {
-    ImageInfo info;
-    info.format = format;
-    info.width = width;
-    info.height = height;
-    info.orientation = orientation;
-    info.display_width = orientation >= 5 ? height : width;
-    info.display_height = orientation >= 5 ? width : height;
-    samples.push_back({name, std::move(bytes), info});
-    return samples.back().expected;
-  }
-  std::vector<Sample> samples;
-};
-
 void AddJpegs(Collector& all) {
   const std::string exif("Exif\0\0", 6);
   auto add = [&](const std::string& name, std::string bytes, uint32_t w, uint32_t h,
@@ -376,6 +358,8 @@ std::vector<Sample> AllSamples() {
   AddHeifs(all);
   AddTiffs(all);
   for (Sample& sample : FieldSamples()) all.samples.push_back(std::move(sample));
+  AddCodestreamSamples(all);
+  AddPlainSamples(all);
   return std::move(all.samples);
 }
 

@@ -92,6 +92,20 @@ std::string Ico(uint8_t kind, const std::vector<IcoEntry>& entries);
 
 std::string Bmp(uint32_t header_size, int32_t width, int32_t height, uint16_t bits);
 
+// SOC and SIZ for the grid up to (x, y); `depths` as SIZ has them: bits less one, the highest bit for a sign.
+std::string J2k(uint32_t x, uint32_t y, uint32_t x_offset, uint32_t y_offset,
+                const std::vector<uint8_t>& depths);
+// 640x400.
+std::string Psd(uint16_t version, uint16_t channels, uint16_t depth, uint16_t mode,
+                const std::string& colours, const std::string& resources, const std::string& layers);
+std::string Qoi(uint32_t width, uint32_t height, uint8_t channels);
+struct IcnsEntry {
+  std::string type;
+  size_t bytes;
+};
+// With `contents`, a table of them comes first.
+std::string Icns(const std::vector<IcnsEntry>& entries, bool contents);
+
 // ---- Whole files ----
 
 // One of everything that is measured.
