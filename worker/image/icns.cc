@@ -43,7 +43,8 @@ constexpr IconType kTypes[] = {
 void AddEntry(uint32_t type, uint64_t size, ImageInfo& info) {
   for (const IconType& known : kTypes) {
     if (known.type != type) continue;
-    info.variants.push_back({known.width, known.height, known.bit_depth, size - kEntryHeader});
+    if (info.variants.size() < ImageInfo::kMaxVariants)
+      info.variants.push_back({known.width, known.height, known.bit_depth, size - kEntryHeader});
     if (uint32_t{known.width} * known.height <= info.width * info.height) return;
     info.width = known.width;
     info.height = known.height;

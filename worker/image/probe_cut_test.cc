@@ -1,17 +1,25 @@
 // What must hold of every file, however little of it is at hand.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
+#include "worker/image/edges.h"
 #include "worker/image/fetching.h"
 #include "worker/image/samples.h"
 
 namespace imgfleet::image {
 namespace {
 
-// Lengths to cut a file at: every one of a small file, and of the first bytes of a large one; then thinner.
-std::set<size_t> Cuts(size_t size) {
+// Lengths to cut a file at: every one of a small file, and of the first bytes of a large one; then thinner, and around
+// the edges of each part.
+std::set<size_t> Cuts(const std::string& file) {
+  const size_t size = file.size();
   std::set<size_t> cuts;
+  for (size_t edge : Edges(file)) {
+    for (size_t cut = edge - std::min<size_t>(edge, 20); cut < std::min(edge + 20, size); ++cut)
+      cuts.insert(cut);
+  }
   for (size_t cut = 0; cut < size; cut += cut < 1500 ? 1 : cut < 20000 ? 211 : 4099) cuts.insert(cut);
   for (size_t back = 1; back <= 600 && back <= size; ++back) cuts.insert(size - back);
   return cuts;
@@ -19,7 +27,7 @@ std::set<size_t> Cuts(size_t size) {
 
 TEST(ProbeCut, ACutFileNeverGivesAWrongAnswer) {
   for (const Sample& sample : AllSamples()) {
-    for (size_t cut : Cuts(sample.bytes.size())) {
+    for (size_t cut : Cuts(sample.bytes)) {
       Bytes bytes;
       bytes.prefix = absl::string_view(sample.bytes).substr(0, cut);
       bytes.total = cut;
@@ -36,7 +44,7 @@ TEST(ProbeCut, ACutFileNeverGivesAWrongAnswer) {
 
 TEST(ProbeCut, AGrowingPrefixNeedsMoreUntilItAnswersAsTheWholeFile) {
   for (const Sample& sample : AllSamples()) {
-    for (size_t cut : Cuts(sample.bytes.size())) {
+    for (size_t cut : Cuts(sample.bytes)) {
       Bytes bytes;
       bytes.prefix = absl::string_view(sample.bytes).substr(0, cut);
       const ProbeResult result = Probe(bytes);
