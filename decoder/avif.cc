@@ -26,7 +26,6 @@ absl::Status Failure(avifResult result, const avifDecoder& decoder) {
     case AVIF_RESULT_NO_CODEC_AVAILABLE:
     case AVIF_RESULT_NOT_IMPLEMENTED:
     case AVIF_RESULT_UNSUPPORTED_DEPTH:
-    case AVIF_RESULT_INVALID_FTYP:
       return Unsupported(avifResultToString(result));
     default:
       return Damaged(decoder.diag.error[0] != '\0' ? decoder.diag.error : avifResultToString(result));
@@ -68,8 +67,6 @@ absl::StatusOr<Decoded> DecodeAvif(absl::string_view file, const DecodeLimits& l
   decoder->ignoreExif = AVIF_TRUE;
   decoder->ignoreXMP = AVIF_TRUE;
   decoder->strictFlags = AVIF_STRICT_DISABLED;
-  decoder->imageSizeLimit =
-      static_cast<uint32_t>(std::min<uint64_t>(limits.pixels, AVIF_DEFAULT_IMAGE_SIZE_LIMIT));
   decoder->imageDimensionLimit = 0;
   avifResult result = avifDecoderSetIOMemory(decoder.get(), BytesOf(file), file.size());
   if (result == AVIF_RESULT_OK) result = avifDecoderParse(decoder.get());

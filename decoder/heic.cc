@@ -2,7 +2,6 @@
 #include <libheif/heif.h>
 
 #include <algorithm>
-#include <climits>
 #include <memory>
 
 #include "decoder/codecs.h"
@@ -40,8 +39,6 @@ absl::StatusOr<Decoded> DecodeHeic(absl::string_view file, const DecodeLimits& l
   const std::unique_ptr<heif_context, Free> context(heif_context_alloc());
   if (context == nullptr) return OutOfMemory();
   heif_context_set_max_decoding_threads(context.get(), 0);
-  heif_context_set_maximum_image_size_limit(context.get(),
-                                            static_cast<int>(std::min<uint64_t>(limits.pixels, INT_MAX)));
   heif_error error =
       heif_context_read_from_memory_without_copy(context.get(), file.data(), file.size(), nullptr);
   if (error.code != heif_error_Ok) return Failure(error);
