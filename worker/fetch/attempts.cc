@@ -36,10 +36,19 @@ void Dispatcher::Pump() {
 // The origin's next fetch, where it may be sent now; its place at the origin is taken then.
 Dispatcher::FetchPtr Dispatcher::Next(Origin* origin) {
   std::deque<FetchPtr>& queue = origin->queue;
-  while (!queue.empty() && queue.front()->client->Abandoned()) {
+  while (!queue.empty()) {
+    const Client& client = *queue.front()->client;
+    // Bodies that are kept stay for longer than they take to fetch.
+    const bool no_memory = client.extent() == Extent::kWholeKept && budget_.free() < budget_.size() / 4;
+    const bool abandoned = client.Abandoned();
+    if (!abandoned && !no_memory) break;
     FetchPtr fetch = std::move(queue.front());
     queue.pop_front();
-    Fail(std::move(fetch), Failure::kAbandoned, "the item is no longer wanted here", /*retryable=*/false);
+    if (abandoned) {
+      Fail(std::move(fetch), Failure::kAbandoned, "the item is no longer wanted here", /*retryable=*/false);
+    } else {
+      WaitForMemory(std::move(fetch));
+    }
   }
   if (queue.empty() || origin->resolving || origin->full || origin->blocked_until > *now_) return nullptr;
   const OriginBudget::Turn turn = origin->seat.budget().Start(origin->seat, *now_, /*more=*/queue.size() > 1);
@@ -164,9 +173,7 @@ void Dispatcher::OnBody(Exchange* exchange, Exchange::End end) {
       Send(exchange);
       return;
     case Reading::Next::kDone: {
-      Report& report = exchange->fetch->report;
-      report.size_bytes = reading.size();
-      report.size_source = reading.size_source();
+      reading.HandOver(&exchange->fetch->report);
       Finish(Leave(exchange, Sign::kNone));
       return;
     }
@@ -179,11 +186,15 @@ void Dispatcher::OnBody(Exchange* exchange, Exchange::End end) {
     case Reading::Next::kWaitForMemory: {
       FetchPtr fetch = Leave(exchange, Sign::kNone);
       fetch->left = std::max(fetch->deadline - *now_, absl::Milliseconds(1));
-      fetch->origin = nullptr;  // It may be forgotten meanwhile.
-      waiting_for_memory_.push_back(std::move(fetch));
+      WaitForMemory(std::move(fetch));
       return;
     }
   }
+}
+
+void Dispatcher::WaitForMemory(FetchPtr fetch) {
+  fetch->origin = nullptr;  // It may be forgotten meanwhile.
+  waiting_for_memory_.push_back(std::move(fetch));
 }
 
 void Dispatcher::Redirect(Exchange* exchange) {

@@ -10,6 +10,9 @@
 namespace imgfleet::fetch {
 namespace {
 
+// Fetches let on in one tick that have been waiting for memory: what they will take is not reserved yet.
+constexpr int kMemoryTurns = 8;
+
 // How long an origin's last addresses are used when nobody answers for its name any more, and how often it is asked
 // about meanwhile.
 constexpr absl::Duration kMaxStale = absl::Hours(1), kStale = absl::Seconds(30);
@@ -221,7 +224,8 @@ void Dispatcher::Tick() {
     Schedule(origin);
     return true;
   });
-  if (!waiting_for_memory_.empty() && budget_.free() >= budget_.size() / 2) {
+  for (int i = 0; i < kMemoryTurns && !waiting_for_memory_.empty() && budget_.free() >= budget_.size() / 2;
+       ++i) {
     FetchPtr fetch = std::move(waiting_for_memory_.front());
     waiting_for_memory_.pop_front();
     Enqueue(std::move(fetch), /*first=*/true);

@@ -84,6 +84,7 @@ class Dispatcher {
   void OnDone(Exchange* exchange, CURLcode code);
   void OnAnswer(Exchange* exchange, Exchange::End end);
   void OnBody(Exchange* exchange, Exchange::End end);
+  void WaitForMemory(FetchPtr fetch);
   void OnRefusal(Exchange* exchange);
   void Redirect(Exchange* exchange);
   void OnTransferError(Exchange* exchange, Exchange::End end);

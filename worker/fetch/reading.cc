@@ -33,7 +33,8 @@ void Reading::Begin(Client* client, const Limits* limits, ByteBudget* budget) {
   client_ = client;
   limits_ = limits;
   budget_ = budget;
-  ask_.ranged = true;
+  extent_ = client->extent();
+  ask_.ranged = extent_ == Extent::kAsNeeded;
   ask_.first = 0;
   ask_.last = kFirstRangeBytes - 1;
   ask_.if_range.clear();
@@ -52,12 +53,16 @@ void Reading::Begin(Client* client, const Limits* limits, ByteBudget* budget) {
 }
 
 void Reading::Release() {
-  if (budget_ != nullptr && reserved_ > 0) budget_->Release(reserved_);
-  reserved_ = 0;
+  ReleaseMemory();
+  decoder_.reset();
+}
+
+void Reading::ReleaseMemory() {
+  memory_.ShrinkTo(0);
+  memory_wanted_ = 0;
   for (std::string* bytes : {&prefix_, &piece_}) {
     if (bytes->capacity() > 2 * kFirstRangeBytes) std::string().swap(*bytes);
   }
-  decoder_.reset();
 }
 
 Reading::Flow Reading::Fail(Failure failure, std::string message) {
@@ -73,10 +78,17 @@ void Reading::AskWhole() {
   ++asked_;
 }
 
+// A body that is kept stays when this transfer is over, so that it counts from its first byte.
 bool Reading::Reserve(uint64_t needed) {
-  if (needed <= kFreeBytes || reserved_ > 0) return true;
+  const bool few = needed <= kFreeBytes;
+  if (few && extent_ != Extent::kWholeKept) return true;
   const uint64_t most = std::min(total_.value_or(limits_->max_body_bytes), limits_->max_body_bytes);
-  if (budget_->TryReserve(std::max(most, needed), &reserved_)) return true;
+  const uint64_t wanted = few && !total_.has_value() ? kFreeBytes : std::max(most, needed);
+  if (wanted <= memory_wanted_) return true;
+  if (budget_->TryReserve(wanted, &memory_)) {
+    memory_wanted_ = wanted;
+    return true;
+  }
   wait_for_memory_ = true;
   broken_off_ = true;
   return false;
@@ -90,7 +102,9 @@ Reading::Flow Reading::OnHead(const ResponseHead& head) {
   if (head.status == 206) return OnPartialHead(head);
   if (head.status != 416) return OnWholeHead(head);
   mode_ = Mode::kIgnore;
-  if (ask_.first > 0 || !ask_.ranged) {
+  if (!ask_.ranged)
+    return Fail(Failure::kRangeMismatch, "the origin answered 416 though no range was asked for");
+  if (ask_.first > 0) {
     return Fail(Failure::kRangeMismatch, absl::StrCat("the origin refused bytes ", ask_.first, "-", ask_.last,
                                                       " of a body it said to have"));
   }
@@ -158,6 +172,15 @@ Reading::Flow Reading::OnWholeHead(const ResponseHead& head) {
   } else if (!head.chunked) {
     total_ = head.content_length;
   }
+  if (extent_ == Extent::kAsNeeded) return Flow::kGoOn;
+  client_->StartBody();
+  if (total_.value_or(0) > limits_->max_body_bytes) {
+    return Fail(Failure::kBodyTooLarge, absl::StrCat("the body is ", *total_, " bytes large, the job allows ",
+                                                     limits_->max_body_bytes));
+  }
+  if (extent_ == Extent::kWhole) return Flow::kGoOn;
+  if (!Reserve(total_.value_or(1))) return Flow::kBreakOff;
+  prefix_.reserve(total_.value_or(0));
   return Flow::kGoOn;
 }
 
@@ -200,22 +223,42 @@ Reading::Flow Reading::OnWholeBytes(absl::string_view bytes) {
     return Fail(Failure::kBodyTooLarge, absl::StrCat("the body is larger than the ", limits_->max_body_bytes,
                                                      " bytes that the job allows"));
   }
-  if (satisfied()) {
+  if (stopped_ || (satisfied_ && extent_ == Extent::kAsNeeded)) {
     drained_ += bytes.size();
     return AfterInspection();
   }
-  if (!Reserve(prefix_.size() + bytes.size())) return Flow::kBreakOff;
+  if (extent_ != Extent::kAsNeeded) client_->OnBytes(bytes);
+  if (!TakeIn(bytes)) return Flow::kBreakOff;
+  return satisfied() ? AfterInspection() : Flow::kGoOn;
+}
+
+// Has the client inspect the prefix once there is enough news in it. Bytes that nobody is going to need again are not
+// copied: most headers lie within the first ones received.
+bool Reading::TakeIn(absl::string_view bytes) {
+  const bool kept = extent_ == Extent::kWholeKept;
+  if (satisfied_ && !kept) return true;
+  const bool in_place = prefix_.empty() && !kept && bytes.size() >= next_inspection_;
+  if (in_place) {
+    Inspect(bytes);
+    if (failure_ != Failure::kNone) return false;
+    if (satisfied()) return true;
+  }
+  if (!Reserve(prefix_.size() + bytes.size())) return false;
   prefix_.append(bytes.data(), bytes.size());
-  if (prefix_.size() < next_inspection_) return Flow::kGoOn;
-  Inspect();
-  if (failure_ != Failure::kNone) return Flow::kBreakOff;
+  if (!in_place) {
+    if (satisfied_ || prefix_.size() < next_inspection_) return true;
+    Inspect(prefix_);
+    if (failure_ != Failure::kNone) return false;
+    if (satisfied() && !kept) ReleaseMemory();
+  }
   next_inspection_ =
       std::max(verdict_.offset + std::max<uint64_t>(verdict_.bytes, 1), prefix_.size() * 3 / 2);
-  return satisfied() ? AfterInspection() : Flow::kGoOn;
+  return true;
 }
 
 // The client has what it needs: is the rest worth reading?
 Reading::Flow Reading::AfterInspection() {
+  if (!stopped_ && extent_ != Extent::kAsNeeded) return Flow::kGoOn;
   if (total_.has_value()) {
     if (*total_ - std::min(received_, *total_) <= kDrain) return Flow::kGoOn;
     size_source_ = SizeSource::kContentLength;
@@ -231,8 +274,8 @@ void Reading::Look(absl::string_view prefix) {
   looked_ = true;
 }
 
-void Reading::Inspect() {
-  if (!looked_) Look(prefix_);
+void Reading::Inspect(absl::string_view prefix) {
+  if (!looked_) Look(prefix);
   looked_ = false;
   satisfied_ = verdict_.kind == Verdict::kEnough;
   stopped_ = verdict_.kind == Verdict::kStop;
@@ -240,7 +283,7 @@ void Reading::Inspect() {
   const uint64_t piece_end = piece_offset_ + piece_.size();
   const bool in_piece = !piece_.empty() && verdict_.offset >= piece_offset_ && verdict_.offset < piece_end;
   const bool at_end = total_.has_value() && verdict_.offset >= *total_;
-  if (verdict_.offset < prefix_.size() || in_piece || at_end) {
+  if (verdict_.offset < prefix.size() || in_piece || at_end) {
     Fail(Failure::kInternal, absl::StrCat("byte ", verdict_.offset, " was asked for, which is no news"));
   }
 }
@@ -276,7 +319,8 @@ Reading::Next Reading::OnEnd(bool intact) {
   if (failure_ != Failure::kNone) return Next::kFailed;
   if (wait_for_memory_) return Next::kWaitForMemory;
   if (mode_ == Mode::kIgnore) return Next::kAsk;
-  if (satisfied() && mode_ == Mode::kWhole && total_.has_value()) {
+  const bool owes_all = extent_ != Extent::kAsNeeded && !stopped_;
+  if (satisfied() && mode_ == Mode::kWhole && total_.has_value() && !owes_all) {
     if (!intact || received_ < *total_) size_source_ = SizeSource::kContentLength;
     return Next::kDone;
   }
@@ -295,11 +339,21 @@ Reading::Next Reading::OnEnd(bool intact) {
     }
     if (satisfied()) return Next::kDone;
   }
-  Inspect();
+  Inspect(prefix_);
   if (failure_ != Failure::kNone) return Next::kFailed;
   if (satisfied()) return Next::kDone;
   IMGFLEET_CHECK(mode_ == Mode::kPartial);  // A whole body leaves nothing to ask for: Inspect has refused it.
   return NextRange();
+}
+
+void Reading::HandOver(Report* report) {
+  report->size_bytes = size();
+  report->size_source = size_source_;
+  if (extent_ != Extent::kWholeKept || stopped_) return;
+  report->body = std::move(prefix_);
+  prefix_.clear();
+  memory_.ShrinkTo(report->body.size());
+  report->body_memory = std::move(memory_);
 }
 
 }  // namespace imgfleet::fetch

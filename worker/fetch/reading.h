@@ -13,6 +13,10 @@
 //        its size it is read to its end and counted.
 //   a Content-Encoding (nobody asked for one): the whole body is asked for and inflated; its size is the
 //   decoded one. 416  to the first range: an empty body if it says so, else the whole body is asked for.
+//
+// A client that wants the whole body (types.h, Extent) has it asked for without a Range and gets its bytes straight from
+// where libcurl received them. They are held only until the client has seen enough of the beginning, or for it to keep;
+// an answer that breaks off before its end is a failure then, however much the client had understood.
 #pragma once
 
 #include <cstdint>
@@ -74,6 +78,8 @@ class Reading {
   const std::string& message() const { return message_; }
   uint64_t size() const { return total_.value_or(0); }
   SizeSource size_source() const { return size_source_; }
+  // After kDone: tells the size, and hands over the body of a client that keeps it.
+  void HandOver(Report* report);
   // Gives memory back.
   void Release();
 
@@ -83,16 +89,20 @@ class Reading {
   Flow OnWholeBytes(absl::string_view bytes);
   Flow AfterInspection();
   void Look(absl::string_view prefix);
-  void Inspect();
+  void Inspect(absl::string_view prefix);
+  bool TakeIn(absl::string_view bytes);
   Next NextRange();
   bool Reserve(uint64_t needed);
+  void ReleaseMemory();
   Flow Fail(Failure failure, std::string message);
   void AskWhole();
 
   Client* client_ = nullptr;
   const Limits* limits_ = nullptr;
   ByteBudget* budget_ = nullptr;
-  uint64_t reserved_ = 0;
+  Extent extent_ = Extent::kAsNeeded;
+  Reservation memory_;
+  uint64_t memory_wanted_ = 0;  // What it was reserved for: a small budget sets aside less.
 
   Ask ask_;
   uint32_t asked_ = 0;

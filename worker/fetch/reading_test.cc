@@ -302,19 +302,19 @@ TEST_F(ReadingTest, BrokenOffBodiesAreNoBodies) {
 }
 
 TEST_F(ReadingTest, ASpentBudgetMakesItWait) {
-  uint64_t held = 0;
+  Reservation held;
   ASSERT_TRUE(budget_.TryReserve(60 << 20, &held));
   Wanting client({1'000'000});
   Begin(client);
   reading_.OnHead(Head({"HTTP/1.1 200 OK", "Content-Length: 5000000"}));
   EXPECT_LT(Send(std::string(1'000'000, 'x')), kFreeBytes + 1400);
   EXPECT_EQ(reading_.OnEnd(false), Next::kWaitForMemory);
-  budget_.Release(held);
+  held.ShrinkTo(0);
   Begin(client);
   reading_.OnHead(Head({"HTTP/1.1 200 OK", "Content-Length: 5000000"}));
-  Send(std::string(1'200'000, 'x'));
+  Send(std::string(900'000, 'x'));
   EXPECT_FALSE(budget_.TryReserve(60 << 20, &held));
-  Send(std::string(1'000'000, 'x'));
+  Send(std::string(1'300'000, 'x'));
   EXPECT_EQ(reading_.OnEnd(false), Next::kDone);
   reading_.Release();
   EXPECT_TRUE(budget_.TryReserve(64 << 20, &held));

@@ -8,6 +8,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "worker/fetch/byte_budget.h"
 
 namespace imgfleet::fetch {
 
@@ -50,10 +51,17 @@ struct Arrived {
   std::optional<uint64_t> total;
 };
 
+// How much of a body a client wants.
+enum class Extent : uint8_t {
+  kAsNeeded,   // Only what Inspect asks for, and its size.
+  kWhole,      // All of it, handed on as it comes: one request without a Range.
+  kWholeKept,  // That, and in one piece at the end, in Report::body.
+};
+
 struct Verdict {
   enum Kind : uint8_t {
     kMore,    // Bytes from `offset` on are needed, `bytes` of them (0: unknown).
-    kEnough,  // The content suffices; only the body's size is still owed.
+    kEnough,  // The content suffices; only the body's size is still owed, or its extent.
     kStop,    // Nothing more is wanted, not even the size.
   };
   Kind kind = kEnough;
@@ -81,6 +89,10 @@ struct Report {
   uint64_t fetched_bytes = 0;
   uint64_t size_bytes = 0;
   SizeSource size_source = SizeSource::kUnknown;
+  // With Extent::kWholeKept and no failure, unless Inspect said kStop: the body, decoded, and the share of the process's
+  // byte budget that it takes. Whoever keeps the body keeps that share as long; either may go to another thread.
+  std::string body;
+  Reservation body_memory;
   // Of the last transfer, from its start; zero where the step did not happen.
   absl::Duration dns, connect, tls, first_byte;
   // From the first request to the end.
@@ -93,7 +105,16 @@ class Client {
   virtual ~Client() = default;
   // Constant for the client's life.
   virtual const std::string& url() const = 0;
-  // Looks at what has arrived, all of it since the beginning each time. After a retry it starts over.
+  // Constant for the client's life.
+  virtual Extent extent() const { return Extent::kAsNeeded; }
+  // With kWhole and kWholeKept: an answer begins, and its body is handed to OnBytes from the first byte on, each byte
+  // once, in order, decoded where the origin encoded it. Whatever was handed on before is void: a retry starts over.
+  // Nothing follows once Inspect has said kStop. That the body was whole is known only from a Finish without failure.
+  virtual void StartBody() {}
+  virtual void OnBytes(absl::string_view /*bytes*/) {}
+  // Looks at what has arrived, all of it since the beginning each time. After a retry it starts over. With kWhole and
+  // kWholeKept it sees a growing prefix (bytes that OnBytes has had), until it says kEnough or kStop; meanwhile the
+  // prefix is held in memory, within the byte budget.
   virtual Verdict Inspect(const Arrived& arrived) = 0;
   // The end, exactly once; the client is destroyed right after.
   virtual void Finish(Report report) = 0;
