@@ -1,4 +1,4 @@
-// The measuring task: fetches as much of an image as tells what it is, and says it in an outcome.
+// The measuring task: fetches as much of an image as its job's depth asks for, and says what it is in an outcome.
 #pragma once
 
 #include <memory>

@@ -4,10 +4,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "worker/fetch/testing/harness.h"
 #include "worker/fetch/testing/scripted_origin.h"
+#include "worker/task/digest.h"
 #include "worker/task/engine_runner.h"
 #include "worker/task/limits.h"
 #include "worker/task/outcome.h"
@@ -125,6 +127,44 @@ TEST_F(MeasureTest, RefusesMorePixelsThanAreTaken) {
   const v1::Outcome most = MeasureFile(Gif(65535, 32767));
   EXPECT_TRUE(most.has_image()) << most.DebugString();
   EXPECT_EQ(MeasureFile(Gif(65535, 65535)).error().reason(), v1::ItemError::TOO_MANY_PIXELS);
+}
+
+TEST_F(MeasureTest, FullDepthReadsAllOfIt) {
+  v1::JobSpec spec;
+  spec.mutable_measure()->set_depth(v1::FULL);
+  for (const size_t before : {0, 150'000}) {
+    const std::string file = Jpeg(640, 480, before);
+    files_["/file"] = file;
+    const v1::Outcome outcome = Measure(origin_.Url("/file"), spec);
+    ASSERT_TRUE(outcome.has_image()) << outcome.DebugString();
+    EXPECT_EQ(outcome.image().width(), 640u);
+    EXPECT_EQ(outcome.image().size_bytes(), file.size());
+    EXPECT_EQ(outcome.image().size_source(), v1::BODY);
+    EXPECT_EQ(outcome.fetch().http_status(), 200u);
+    EXPECT_EQ(outcome.fetch().fetched_bytes(), file.size());
+    Sha256 sha256;
+    sha256.Start();
+    sha256.Add(file);
+    EXPECT_EQ(outcome.image().sha256(), sha256.Finish());
+  }
+  // What is no image has no depth, and is not read to its end.
+  files_["/file"] = "<html>" + std::string(3'000'000, ' ');
+  const v1::Outcome page = Measure(origin_.Url("/file"), spec);
+  EXPECT_EQ(page.error().reason(), v1::ItemError::NOT_AN_IMAGE);
+  EXPECT_LT(page.fetch().fetched_bytes(), 1'000'000u);
+  files_["/file"] = Gif(65535, 65535);
+  EXPECT_EQ(Measure(origin_.Url("/file"), spec).error().reason(), v1::ItemError::TOO_MANY_PIXELS);
+}
+
+TEST(Sha256, IsTheHash) {
+  Sha256 sha256;
+  for (int round = 0; round < 2; ++round) {  // It can be begun anew.
+    sha256.Start();
+    sha256.Add("a");
+    sha256.Add("bc");
+    EXPECT_EQ(absl::BytesToHexString(sha256.Finish()),
+              "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  }
 }
 
 TEST_F(MeasureTest, ADepthThatIsNotKnownIsRefusedAndNotMeasuredOtherwise) {

@@ -152,13 +152,17 @@ v1::ItemError::Reason ToReason(fetch::Failure failure) {
   return v1::ItemError::INTERNAL;
 }
 
+bool HasTooManyPixels(const image::ImageInfo& info) {
+  return uint64_t{info.width} * info.height > kMaxPixels;
+}
+
 void FillImage(const image::ProbeResult& probed, const fetch::Report& report, v1::Outcome* outcome) {
   const image::ImageInfo& info = probed.info;
   if (probed.status != ProbeStatus::kOk) {
     SetError(ToReason(probed.status), probed.message, outcome);
     return;
   }
-  if (uint64_t{info.width} * info.height > kMaxPixels) {
+  if (HasTooManyPixels(info)) {
     SetError(v1::ItemError::TOO_MANY_PIXELS,
              absl::StrCat("the image says to be ", info.width, " x ", info.height, " pixels; at most ",
                           kMaxPixels, " are taken"),

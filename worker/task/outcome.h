@@ -9,6 +9,8 @@ namespace imgfleet::task {
 
 v1::ItemError::Reason ToReason(fetch::Failure failure);
 
+// The header promises more than kMaxPixels: TOO_MANY_PIXELS.
+bool HasTooManyPixels(const image::ImageInfo& info);
 // The measurement, or why the bytes gave none.
 void FillImage(const image::ProbeResult& probed, const fetch::Report& report, v1::Outcome* outcome);
 // The failure of the fetch.
