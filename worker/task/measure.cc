@@ -12,14 +12,25 @@ bool Measurement::Abandoned() const {
   return item_.lease != nullptr && item_.lease->abandoned.load(std::memory_order_relaxed);
 }
 
-void Measurement::StartBody() { sha256_.Start(); }
+void Measurement::StartBody() {
+  sha256_.Start();
+  completeness_.reset();
+}
 
-void Measurement::OnBytes(absl::string_view bytes) { sha256_.Add(bytes); }
+void Measurement::OnBytes(absl::string_view bytes) {
+  sha256_.Add(bytes);
+  if (completeness_.has_value()) completeness_->Add(bytes);
+}
 
 fetch::Verdict Measurement::Inspect(const fetch::Arrived& arrived) {
   probed_ = image::Probe({arrived.prefix, arrived.piece, arrived.piece_offset, arrived.total});
   switch (probed_.status) {
     case image::ProbeStatus::kOk:
+      if (extent_ != fetch::Extent::kAsNeeded) {
+        // Now that the format is known; all bytes so far are at hand.
+        completeness_.emplace(probed_.info.format);
+        completeness_->Add(arrived.prefix);
+      }
       return {HasTooManyPixels(probed_.info) ? fetch::Verdict::kStop : fetch::Verdict::kEnough};
     case image::ProbeStatus::kNeedMore:
       return {fetch::Verdict::kMore, probed_.need_offset, probed_.need_bytes};
@@ -42,6 +53,8 @@ void Measurement::Finish(fetch::Report report) {
   FillFetch(&report, &outcome);
   if (outcome.has_image() && extent_ != fetch::Extent::kAsNeeded) {
     outcome.mutable_image()->set_sha256(sha256_.Finish());
+    const std::optional<bool> complete = completeness_->Finish();
+    if (complete.has_value()) outcome.mutable_image()->set_complete(*complete);
   }
   Conclude(outcome, std::move(report));
 }

@@ -146,6 +146,12 @@ TEST_F(MeasureTest, FullDepthReadsAllOfIt) {
     sha256.Start();
     sha256.Add(file);
     EXPECT_EQ(outcome.image().sha256(), sha256.Finish());
+    EXPECT_TRUE(outcome.image().complete());
+    files_["/file"].resize(file.size() - 1);  // As the origin has it: the transfer is sound.
+    const v1::Outcome cut = Measure(origin_.Url("/file"), spec);
+    ASSERT_TRUE(cut.has_image()) << cut.DebugString();
+    EXPECT_TRUE(cut.image().has_complete());
+    EXPECT_FALSE(cut.image().complete());
   }
   // What is no image has no depth, and is not read to its end.
   files_["/file"] = "<html>" + std::string(3'000'000, ' ');

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "worker/fetch/types.h"
+#include "worker/image/completeness.h"
 #include "worker/image/probe.h"
 #include "worker/task/digest.h"
 #include "worker/task/task.h"
@@ -38,6 +39,7 @@ class Measurement : public fetch::Client {
   const fetch::Extent extent_;
   image::ProbeResult probed_;
   Sha256 sha256_;
+  std::optional<image::Completeness> completeness_;
 };
 
 }  // namespace imgfleet::task
