@@ -53,6 +53,7 @@ absl::StatusOr<std::unique_ptr<Fleet>> StartFleet(const Options& options) {
   coordinator.store = options.store;
   Worker::Options worker;
   ASSIGN_OR_RETURN(worker.fetch, ToFetch(options.fetch));
+  worker.decoder = options.fetch.decoder;
   auto fleet = std::make_unique<Fleet>();
   ASSIGN_OR_RETURN(fleet->coordinator, Coordinator::Start(coordinator, fleet->metrics, Clock::System()));
   ASSIGN_OR_RETURN(fleet->worker, Worker::Start(fleet->coordinator->InProcessChannel(), worker,

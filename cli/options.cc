@@ -31,6 +31,9 @@ void DeclareFetch(config::Program& program, FetchOptions& fetch) {
   program.Text("ca-file", "PEM", &fetch.ca_file,
                "Certificate authorities to trust besides the system's. Without --server.");
   program.Text("user-agent", "TEXT", &fetch.user_agent, "What fetches call themselves. Without --server.");
+  program.Text(
+      "decoder", "PATH", &fetch.decoder,
+      "imgfleet-decoder, for --depth pixels; auto: beside this program; empty: none. Without --server.");
 }
 
 void DeclareInfo(config::Command& command, Options& options) {

@@ -20,6 +20,7 @@ struct FetchOptions {
   std::vector<std::string> map_hosts;
   std::string ca_file;
   std::string user_agent;
+  std::string decoder = "auto";
 };
 
 struct Options {

@@ -51,10 +51,7 @@ Decoding Failed(const absl::Status& status) {
   return Failed(kind, status.message());
 }
 
-Decoding Ended() { return Failed(Decoding::kAbandoned, "the worker is ending"); }
-
-}  // namespace
-
+// Empty where it is in neither place.
 std::string FindDecoder() {
   char self[4096];
   const ssize_t length = readlink("/proc/self/exe", self, sizeof(self));
@@ -66,12 +63,24 @@ std::string FindDecoder() {
   return "";
 }
 
+Decoding Ended() { return Failed(Decoding::kAbandoned, "the worker is ending"); }
+
+}  // namespace
+
 Client::Client(Options options, const Clock& clock)
-    : options_(std::move(options)), clock_(clock), stop_event_(eventfd(0, EFD_CLOEXEC)) {
+    : options_(std::move(options)),
+      program_(options_.program == "auto" ? FindDecoder() : options_.program),
+      clock_(clock),
+      stop_event_(eventfd(0, EFD_CLOEXEC)) {
   IMGFLEET_CHECK(stop_event_ >= 0);
-  if (options_.program.empty()) {
-    status_ = absl::FailedPreconditionError(
-        "no imgfleet-decoder was found beside this program, or --decoder turns it off");
+  if (program_.empty()) {
+    const absl::Status off = absl::FailedPreconditionError(
+        options_.program.empty()
+            ? "decoding is turned off (--decoder)"
+            : "there is no imgfleet-decoder beside this program; name one with --decoder");
+    if (options_.check) log::Warning("no image can be decoded: %s", std::string(off.message()));
+    absl::MutexLock lock(&mutex_);
+    status_ = off;
     return;
   }
   const uint32_t wanted =
@@ -101,6 +110,10 @@ void Client::Decode(DecodeRequest request) {
   if (!FormatOf(request.format).has_value()) {
     answer = Failed(Decoding::kUnsupported, absl::StrCat("images of format ", request.format,
                                                          " are not decoded, only ", kFormatNames));
+  } else if (uint64_t{request.width} * request.height > kMaxPixels) {
+    answer = Failed(Decoding::kTooLarge,
+                    absl::StrCat("the image says to be ", request.width, " x ", request.height,
+                                 " pixels; at most ", kMaxPixels, " are decoded"));
   } else {
     absl::MutexLock lock(&mutex_);
     if (!stopping_ && !threads_.empty()) {
@@ -148,7 +161,7 @@ absl::Status Client::Ensure(ProcessPtr* process) {
     absl::MutexLock lock(&mutex_);
     if (!status_.ok() && clock_.Boot() < retry_at_) return status_;
   }
-  absl::StatusOr<ProcessPtr> made = Process::Start(options_.program, stop_event_, clock_);
+  absl::StatusOr<ProcessPtr> made = Process::Start(program_, stop_event_, clock_);
   const absl::Status started = made.status();
   if (made.ok()) *process = *std::move(made);
   if (!absl::IsCancelled(started)) NoteStart(started);

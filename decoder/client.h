@@ -1,6 +1,6 @@
 // The worker's side of decoding: a pool of decoder processes, each handed one file at a time.
 //
-//   decoder::Client client({.program = FindDecoder()}, Clock::System());
+//   decoder::Client client({.program = "auto"}, Clock::System());
 //   client.Decode({.format = "jpeg", .orientation = 6, .file = std::move(body), .done = [](Decoding decoding) { ... }});
 //
 // A process that dies, hangs or breaks the protocol is killed and replaced, and costs the one image it was given. Each
@@ -50,8 +50,9 @@ struct Decoding {
 };
 
 struct DecodeRequest {
-  std::string format;        // As v1.ImageInfo.format names it.
-  uint32_t orientation = 1;  // EXIF.
+  std::string format;              // As v1.ImageInfo.format names it.
+  uint32_t width = 0, height = 0;  // As stored; 0: not known.
+  uint32_t orientation = 1;        // EXIF.
   std::string file;
   // May be empty. True: the answer is wanted by nobody, do not begin.
   std::function<bool()> abandoned;
@@ -59,15 +60,14 @@ struct DecodeRequest {
   std::function<void(Decoding)> done;
 };
 
-// Beside the running program, or where a build tree has it, in ../decoder; empty where it is in neither.
-std::string FindDecoder();
-
 // Thread-safe.
 class Client {
  public:
   struct Options {
-    std::string program = {};  // Path of imgfleet-decoder; empty: nothing is decoded.
-    uint32_t processes = 0;    // 0: one a core.
+    // Path of imgfleet-decoder; "auto": beside the running program, or where a build tree has it, in ../decoder; empty:
+    // nothing is decoded.
+    std::string program = {};
+    uint32_t processes = 0;  // 0: one a core.
     // For one image; the decoder's own limit of CPU time is shorter.
     absl::Duration timeout = absl::Seconds(60);
     // Start one process at once, so that status() tells early whether there can be any.
@@ -98,6 +98,7 @@ class Client {
   void NoteStart(const absl::Status& started);
 
   const Options options_;
+  const std::string program_;
   const Clock& clock_;
   const int stop_event_;  // Readable from the destructor's beginning on.
 

@@ -25,7 +25,7 @@
 namespace imgfleet::decoder {
 
 struct DecodeLimits {
-  uint64_t pixels = uint64_t{1} << 28;
+  uint64_t pixels = kMaxPixels;
   // Memory that a codec may need at a time, as far as the header tells; what it tells not, the sandbox bounds.
   uint64_t bytes = 448u << 20;
 };

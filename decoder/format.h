@@ -26,6 +26,9 @@ inline constexpr Format kLastFormat = Format::kJ2k;
 // Of its name in v1.ImageInfo.format; nothing where that format is not decoded.
 std::optional<Format> FormatOf(absl::string_view name);
 
+// Images of more are refused from their header.
+inline constexpr uint64_t kMaxPixels = uint64_t{1} << 28;
+
 // For people: "jpeg, png, ...".
 inline constexpr char kFormatNames[] = "jpeg, png, gif, webp, avif, heic, tiff, jxl, jp2, j2k";
 

@@ -40,6 +40,8 @@ struct Settings {
     program.Text("ca-file", "PEM", &fetch.ca_file, "Certificate authorities to trust besides the system's.");
     program.Text("user-agent", "TEXT", &fetch.user_agent,
                  "What fetches call themselves; empty: imgfleet/VERSION.");
+    program.Text("decoder", "PATH", &worker.decoder,
+                 "imgfleet-decoder, for jobs that want pixels; auto: beside this program; empty: none.");
     program.Duration("drain-timeout", &drain_timeout, absl::ZeroDuration(), absl::Hours(1),
                      "How long items that were begun may go on after SIGTERM.");
     program.AddDaemon(&daemon);
@@ -70,6 +72,7 @@ int Fail(const absl::Status& status) {
 
 int Main(int argc, char** argv) {
   Settings settings;
+  settings.worker.check_decoder = true;
   config::Program program("imgfleet-worker", "Fetches images for a coordinator, and measures them.");
   settings.Declare(program);
   if (const auto exit_code = program.Parse(argc, argv)) return *exit_code;
@@ -83,8 +86,9 @@ int Main(int argc, char** argv) {
       Worker::Start(ConnectToCoordinator(settings.coordinator), settings.worker, metrics, Clock::System());
   if (!started.ok()) return Fail(started.status());
   Worker& worker = **started;
-  const auto admin =
-      AdminServer::Start(settings.daemon.admin_listen, metrics, [&worker] { return worker.Ready(); });
+  const auto admin = AdminServer::Start(
+      settings.daemon.admin_listen, metrics, [&worker] { return worker.Ready(); },
+      [&worker] { return worker.Lacking(); });
   if (!admin.ok()) return Fail(admin.status());
   log::Info("imgfleet %s working coordinator=%s admin=%s", kVersion, settings.coordinator.ToString(),
             *admin == nullptr ? "off" : (*admin)->address().ToString());

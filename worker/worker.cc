@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/ids.h"
 #include "common/status.h"
 #include "common/version.h"
@@ -25,16 +26,17 @@ std::string HostName() {
 
 class Worker::Parts {
  public:
-  Parts(std::shared_ptr<grpc::Channel> channel, std::unique_ptr<task::Runner> runner,
+  Parts(std::shared_ptr<grpc::Channel> channel, std::unique_ptr<task::EngineRunner> runner,
         metrics::Registry& metrics, const Clock& clock, agent::Agent::Options options)
       : runner_(std::move(runner)),
         agent_(std::make_unique<agent::AgentThread>(std::move(channel), *runner_, clock, metrics,
                                                     std::move(options))) {}
 
   agent::AgentThread& agent() { return *agent_; }
+  const task::EngineRunner& runner() const { return *runner_; }
 
  private:
-  const std::unique_ptr<task::Runner> runner_;
+  const std::unique_ptr<task::EngineRunner> runner_;
   // Ends first; what the runner still calls after that goes nowhere.
   const std::unique_ptr<agent::AgentThread> agent_;
 };
@@ -42,7 +44,10 @@ class Worker::Parts {
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(std::shared_ptr<grpc::Channel> channel,
                                                       const Options& options, metrics::Registry& metrics,
                                                       const Clock& clock) {
-  ASSIGN_OR_RETURN(std::unique_ptr<task::Runner> runner, task::EngineRunner::Create(options.fetch));
+  decoder::Client::Options decoder;
+  decoder.program = options.decoder;
+  decoder.check = options.check_decoder;
+  ASSIGN_OR_RETURN(auto runner, task::EngineRunner::Create(options.fetch, std::move(decoder)));
   agent::Agent::Options agent;
   agent.worker_id = NewUuid(clock.Wall());
   agent.display_name = options.name.empty() ? HostName() : options.name;
@@ -59,6 +64,11 @@ Worker::~Worker() = default;
 void Worker::Drain(absl::Duration timeout) { parts_->agent().Drain(timeout); }
 
 absl::Status Worker::Ready() const { return parts_->agent().Ready(); }
+
+std::string Worker::Lacking() const {
+  const absl::Status decoding = parts_->runner().decoding();
+  return decoding.ok() ? "" : absl::StrCat("no image can be decoded: ", decoding.message());
+}
 
 std::shared_ptr<grpc::Channel> ConnectToCoordinator(const config::HostPort& address) {
   grpc::ChannelArguments arguments;

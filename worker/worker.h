@@ -28,6 +28,10 @@ class Worker {
   struct Options {
     std::string name;  // For people; empty: the host's name.
     fetch::Options fetch;
+    // Where imgfleet-decoder is, as decoder::Client::Options::program has it.
+    std::string decoder = "auto";
+    // Tell at the start whether it runs, in the log and in Lacking; else when the first image is to be decoded.
+    bool check_decoder = false;
   };
 
   // Begins to work as soon as the channel reaches a coordinator. `metrics` and `clock` must outlive it.
@@ -41,6 +45,8 @@ class Worker {
   void Drain(absl::Duration timeout);
   // OK while a coordinator has welcomed it; else why not.
   absl::Status Ready() const;
+  // One line on what it cannot do though it works; empty: it lacks nothing.
+  std::string Lacking() const;
 
  private:
   class Parts;

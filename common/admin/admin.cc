@@ -80,7 +80,8 @@ MHD_Result Send(MHD_Connection* connection, const Answer& answer) {
 
 class AdminServer::Daemon {
  public:
-  Daemon(const metrics::Registry& metrics, Ready ready) : metrics_(metrics), ready_(std::move(ready)) {}
+  Daemon(const metrics::Registry& metrics, Ready ready, Lacking lacking)
+      : metrics_(metrics), ready_(std::move(ready)), lacking_(std::move(lacking)) {}
   ~Daemon() {
     if (daemon_ != nullptr) MHD_stop_daemon(daemon_);  // Closes the socket and joins its threads.
   }
@@ -118,12 +119,16 @@ class AdminServer::Daemon {
     if (path == "/healthz") return {200, kText, "ok\n"};
     if (path == "/metrics") return {200, "text/plain; version=0.0.4; charset=utf-8", metrics_.Render()};
     const absl::Status ready = ready_();
-    if (ready.ok()) return {200, kText, "ready\n"};
+    if (ready.ok()) {
+      const std::string lacking = lacking_ ? lacking_() : "";
+      return {200, kText, lacking.empty() ? "ready\n" : absl::StrCat("ready\n", lacking, "\n")};
+    }
     return {503, kText, absl::StrCat("not ready: ", ready.message(), "\n")};
   }
 
   const metrics::Registry& metrics_;
   const Ready ready_;
+  const Lacking lacking_;
   MHD_Daemon* daemon_ = nullptr;
 };
 
@@ -133,13 +138,13 @@ AdminServer::AdminServer(config::HostPort address, std::unique_ptr<Daemon> daemo
 AdminServer::~AdminServer() = default;
 
 absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const config::HostPort& listen,
-                                                                const metrics::Registry& metrics,
-                                                                Ready ready) {
+                                                                const metrics::Registry& metrics, Ready ready,
+                                                                Lacking lacking) {
   if (listen.empty()) return nullptr;
   const absl::StatusOr<int> listening = Listen(listen);
   if (!listening.ok()) return Annotate(listening.status(), "admin port");
   const config::HostPort address{listen.host, PortOf(*listening)};
-  auto daemon = std::make_unique<Daemon>(metrics, std::move(ready));
+  auto daemon = std::make_unique<Daemon>(metrics, std::move(ready), std::move(lacking));
   if (!daemon->Run(*listening)) {
     close(*listening);
     return absl::ResourceExhaustedError("admin port: its threads cannot be started");

@@ -2,7 +2,7 @@
 // ask.
 //
 //   GET /healthz   200 "ok" as long as the process answers at all
-//   GET /readyz    200 "ready", or 503 with one line that says why not
+//   GET /readyz    200 "ready" (and what it does without, see Start), or 503 with one line that says why not
 //   GET /metrics   the metrics in Prometheus' text format
 //
 // GET and HEAD only (405 otherwise), anything else is 404. Plain HTTP without authentication: listen on
@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -25,11 +26,14 @@ class AdminServer {
   // Whether the process is to be sent work now; the status says why not. Called on the server's threads, at
   // any time until the server is destroyed; must be quick.
   using Ready = std::function<absl::Status()>;
+  using Lacking = std::function<std::string()>;
 
   // Serves at `listen` until destroyed; null where that is empty (turned off). `metrics` must outlive it.
-  // UNAVAILABLE where the address cannot be listened on.
+  // `lacking` is called like `ready` and gives one line to be shown to whoever asks a ready process: what it cannot do
+  // though it works; empty: nothing is lacking. UNAVAILABLE where the address cannot be listened on.
   static absl::StatusOr<std::unique_ptr<AdminServer>> Start(const config::HostPort& listen,
-                                                            const metrics::Registry& metrics, Ready ready);
+                                                            const metrics::Registry& metrics, Ready ready,
+                                                            Lacking lacking = nullptr);
   ~AdminServer();
   AdminServer(const AdminServer&) = delete;
   AdminServer& operator=(const AdminServer&) = delete;

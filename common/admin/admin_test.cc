@@ -38,10 +38,12 @@ TEST(AdminServer, AnswersItsThreePathsAndNothingElse) {
   metrics::Registry metrics("test");
   absl::Mutex mutex;
   absl::Status state = absl::UnavailableError("the coordinator cannot be reached");
-  auto server = AdminServer::Start({"127.0.0.1", 0}, metrics, [&] {
+  const auto ready_state = [&] {
     absl::MutexLock lock(&mutex);
     return state;
-  });
+  };
+  auto server = AdminServer::Start({"127.0.0.1", 0}, metrics, ready_state,
+                                   [] { return std::string("no tests can be run"); });
   ASSERT_TRUE(server.ok()) << server.status();
   const uint16_t port = (*server)->address().port;
   ASSERT_NE(port, 0);
@@ -54,7 +56,9 @@ TEST(AdminServer, AnswersItsThreePathsAndNothingElse) {
     absl::MutexLock lock(&mutex);
     state = absl::OkStatus();
   }
-  EXPECT_TRUE(absl::StartsWith(Ask(port, "GET", "/readyz"), "HTTP/1.1 200 "));
+  const std::string ready = Ask(port, "GET", "/readyz");
+  EXPECT_TRUE(absl::StartsWith(ready, "HTTP/1.1 200 ")) << ready;
+  EXPECT_TRUE(absl::EndsWith(ready, "ready\nno tests can be run\n")) << ready;
   metrics.Counter("imgfleet_test_total", "Tests.").Increment();
   const std::string scraped = Ask(port, "GET", "/metrics");
   EXPECT_TRUE(absl::StrContains(scraped, "Content-Type: text/plain; version=0.0.4")) << scraped;

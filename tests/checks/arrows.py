@@ -39,7 +39,7 @@ LAYERS = {
     "worker/fetch": (["worker/fetch/"], ["ANY common"]),
     "worker/task": (["worker/task/"], ["worker/fetch", "worker/image", "decoder/client", "proto", "ANY common"]),
     "worker/agent": (["worker/agent"], ["worker/task", "proto", "ANY common"]),
-    "worker": (["worker/"], ["worker/agent", "worker/task", "worker/fetch", "worker/image", "proto", "ANY common"]),
+    "worker": (["worker/"], ["decoder/client", "worker/agent", "worker/task", "worker/fetch", "worker/image", "proto", "ANY common"]),
     "gateway": (["gateway/"], ["proto", "ANY common"]),
     "cli": (["cli/"], ["proto", "ANY common"]),
     # The all-in-one process: the only place that knows both sides.

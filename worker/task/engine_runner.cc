@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
 #include "worker/task/measure.h"
+#include "worker/task/pixels.h"
 
 namespace imgfleet::task {
 namespace {
@@ -33,16 +34,21 @@ void Refuse(Item item) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<EngineRunner>> EngineRunner::Create(fetch::Options options) {
+absl::StatusOr<std::unique_ptr<EngineRunner>> EngineRunner::Create(fetch::Options options,
+                                                                   decoder::Client::Options decoders) {
+  const Clock& clock = *options.clock;
   ASSIGN_OR_RETURN(std::unique_ptr<fetch::Engine> engine, fetch::Engine::Create(std::move(options)));
-  return std::unique_ptr<EngineRunner>(new EngineRunner(std::move(engine)));
+  return std::unique_ptr<EngineRunner>(
+      new EngineRunner(std::make_unique<decoder::Client>(std::move(decoders), clock), std::move(engine)));
 }
 
 void EngineRunner::Start(std::vector<Item> items) {
   std::vector<fetch::Request> requests;
   requests.reserve(items.size());
   for (Item& item : items) {
-    if (CanMeasure(DepthOf(item))) {
+    if (DepthOf(item) == v1::PIXELS) {
+      requests.push_back(PixelsRequest(std::move(item), decoders_.get()));
+    } else if (CanMeasure(DepthOf(item))) {
       requests.push_back(MeasureRequest(std::move(item)));
     } else {
       Refuse(std::move(item));
@@ -50,6 +56,8 @@ void EngineRunner::Start(std::vector<Item> items) {
   }
   engine_->Submit(std::move(requests));
 }
+
+absl::Status EngineRunner::decoding() const { return decoders_->status(); }
 
 void EngineRunner::DropAbandoned() { engine_->DropAbandoned(); }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "decoder/client.h"
 #include "worker/fetch/engine.h"
 #include "worker/task/task.h"
 
@@ -15,15 +16,21 @@ namespace imgfleet::task {
 class EngineRunner final : public Runner {
  public:
   // Fails where the options name a CA file that cannot be used.
-  static absl::StatusOr<std::unique_ptr<EngineRunner>> Create(fetch::Options options);
+  static absl::StatusOr<std::unique_ptr<EngineRunner>> Create(fetch::Options options,
+                                                              decoder::Client::Options decoders = {});
 
   void Start(std::vector<Item> items) override;
   void DropAbandoned() override;
   uint32_t capacity() const override;
+  // Why images cannot be decoded here, where that is known.
+  absl::Status decoding() const;
 
  private:
-  explicit EngineRunner(std::unique_ptr<fetch::Engine> engine) : engine_(std::move(engine)) {}
+  EngineRunner(std::unique_ptr<decoder::Client> decoders, std::unique_ptr<fetch::Engine> engine)
+      : decoders_(std::move(decoders)), engine_(std::move(engine)) {}
 
+  // The engine ends first: what it has finished may still be decoded.
+  const std::unique_ptr<decoder::Client> decoders_;
   const std::unique_ptr<fetch::Engine> engine_;
 };
 

@@ -14,7 +14,7 @@ inline constexpr uint64_t kMaxPixels = (uint64_t{1} << 31) - 1;
 
 // What the item's job asks for.
 v1::Depth DepthOf(const Item& item);
-// Whether MeasureRequest knows that depth.
+// Whether MeasureRequest knows that depth; deeper than it goes PixelsRequest (pixels.h).
 bool CanMeasure(v1::Depth depth);
 
 // The fetch of one item of a measuring job; `item.done` is called at its end.
