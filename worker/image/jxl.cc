@@ -226,6 +226,7 @@ bool ReadMetadata(Codestream& bytes, Bits& bits, ImageInfo& info) {
   const uint32_t channels = (kSpaces[space] == ColorSpace::kGray ? 1 : 3) + extra;
   info.channels.reset();
   if (channels <= 255) info.channels = static_cast<uint8_t>(channels);
+  // What frames make of it (recompressed JPEGs are stored as YCbCr) is their coding, not the image's colours.
   if (!xyb) info.color_space = black ? ColorSpace::kCmyk : kSpaces[space];
   return true;
 }

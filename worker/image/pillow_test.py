@@ -65,9 +65,9 @@ def differences(path, ours):
             frames -= 1  # The picture for those who do not know animations is none of its frames.
     except Exception:
         frames = None
-    if image.format not in ("ICO", "CUR", "ICNS", "DDS"):
+    if image.format not in ("ICO", "CUR", "ICNS", "DDS", "PSD"):  # Pillow counts the layers of a PSD.
         compare("frames", frames)
-    if image.format != "GIF":  # Pillow does not look for a GIF's.
+    if image.format not in ("GIF", "JPEG2000"):  # Pillow does not look for theirs.
         compare("has_icc", int(bool(image.info.get("icc_profile"))))
     if ours["animated"] and frames and frames > 1:
         compare("loop_count", loops(image))
@@ -177,6 +177,31 @@ class PillowTest(unittest.TestCase):
             "lzw.tiff": (picture, dict(compression="tiff_lzw")),
             "jpeg.tiff": (picture, dict(compression="jpeg")),
             "several.tiff": (picture, more),
+            "plain.jp2": (picture, {}),
+            "alpha.jp2": (rgba, {}),
+            "gray.jp2": (picture.convert("L"), {}),
+            "gray_alpha.jp2": (picture.convert("LA"), {}),
+            "deep.jp2": (picture.convert("L").convert("I;16"), {}),
+            "offset.jp2": (picture, dict(offset=(7, 5), tile_offset=(3, 2), tile_size=(16, 16))),
+            "plain.j2k": (picture, {}),
+            "offset.j2k": (picture, dict(offset=(7, 5), tile_offset=(3, 2), tile_size=(16, 16))),
+            "plain.tga": (picture, {}),
+            "packed.tga": (rgba, dict(compression="tga_rle", orientation=1)),
+            "gray.tga": (picture.convert("L"), {}),
+            "gray_alpha.tga": (picture.convert("LA"), {}),
+            "palette.tga": (picture.convert("P"), dict(id_section=b"name")),
+            "bits.tga": (picture.convert("1"), {}),
+            "plain.pcx": (picture, dict(dpi=(300, 300))),
+            "palette.pcx": (picture.convert("P"), {}),
+            "gray.pcx": (picture.convert("L"), {}),
+            "bits.pcx": (picture.convert("1"), {}),
+            "plain.ppm": (picture, {}),
+            "gray.pgm": (picture.convert("L"), {}),
+            "deep.pgm": (picture.convert("I"), {}),
+            "bits.pbm": (picture.convert("1"), {}),
+            "plain.dds": (picture, {}),
+            "alpha.dds": (rgba, {}),
+            "several.icns": (rgba.resize((256, 256)), {}),
         }
         with tempfile.TemporaryDirectory() as folder:
             paths = {}
@@ -193,7 +218,12 @@ class PillowTest(unittest.TestCase):
             ("endless.gif", "loop_count", 0), ("animated.gif", "frames", 3), ("animated.webp", "loop_count", 3),
             ("animated.webp", "frames", 3), ("animated_exif.webp", "orientation", 6), ("exif.webp", "dpi_x", 240),
             ("several.tiff", "frames", 3), ("alpha.tiff", "has_alpha", 1), ("cmyk.tiff", "color_space", "cmyk"),
-            ("cmyk.jpg", "channels", 4), ("lossless.webp", "color_space", "rgb"), ("alpha.webp", "has_alpha", 1),
+            ("offset.jp2", "width", 40), ("offset.j2k", "height", 30), ("alpha.jp2", "channels", 4),
+            ("gray_alpha.jp2", "channels", 2), ("plain.jp2", "color_space", "rgb"), ("deep.jp2", "bit_depth", 16),
+            ("packed.tga", "has_alpha", 1), ("palette.tga", "color_space", "palette"), ("plain.tga", "channels", 3),
+            ("bits.tga", "bit_depth", 1), ("plain.pcx", "channels", 3), ("palette.pcx", "color_space", "palette"),
+            ("deep.pgm", "bit_depth", 16), ("bits.pbm", "bit_depth", 1), ("alpha.dds", "has_alpha", 1),
+            ("several.icns", "width", 1024), ("cmyk.jpg", "channels", 4), ("lossless.webp", "color_space", "rgb"), ("alpha.webp", "has_alpha", 1),
         ):
             with self.subTest(name):
                 self.assertEqual(by_name[name].get(field), value, f"{field} of {name}: {by_name[name]}")
