@@ -333,6 +333,10 @@ void AddHeifs(Fields& all) {
   file.items = {{1, "grid", {1, 2}}, {2, "av01", {1}}, {3, "av01", {1}}};
   file.references = ItemReference("dimg", 1, {2, 3});
   add("a grid of tiles that are not hidden", file, 3, ColorSpace::kYcbcr);
+  file.properties.push_back(IsoBox("av1C", std::string("\x81\0\x40\0", 4)));
+  file.items = {{1, "grid", {1}}, {2, "av01", {1, 8}}};
+  file.references = ItemReference("dimg", 1, {2});
+  add("a grid whose samples its tiles tell", file, 3, ColorSpace::kYcbcr).bit_depth = 10;
 
   HeifFile moving;
   moving.major = "avis";
