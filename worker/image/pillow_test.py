@@ -9,6 +9,7 @@ import pathlib
 import subprocess
 import tempfile
 import unittest
+import warnings
 
 from PIL import Image, ImageCms, ImageDraw
 
@@ -48,11 +49,16 @@ def loops(image):
 
 
 def differences(path, ours):
-    """What the two say differently of one file, as [(field, ours, Pillow's)]."""
+    """What the two say differently of one file, as [(field, ours, Pillow's)]; None where Pillow cannot read it."""
     try:
-        image = Image.open(path)
-    except Exception:  # Pillow cannot read it: nothing to compare.
+        with Image.open(path) as image, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return differences_from(image, ours)
+    except (OSError, SyntaxError, ValueError):
         return None
+
+
+def differences_from(image, ours):
     found = []
 
     def compare(field, pillow, same=lambda a, b: a == b):
