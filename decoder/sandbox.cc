@@ -64,6 +64,31 @@ struct LandlockRuleset {
   uint64_t scoped = 0;
 };
 
+// A ruleset without a single rule: everything it handles is denied.
+absl::Status DenyFiles() {
+  const long abi = syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
+  if (abi < 1) return Missing("Landlock (Linux 5.13 or newer, with landlock among CONFIG_LSM or lsm=)");
+  LandlockRuleset ruleset;
+  size_t size = offsetof(LandlockRuleset, handled_access_net);
+  if (abi >= 2) ruleset.handled_access_fs |= kRefer;
+  if (abi >= 3) ruleset.handled_access_fs |= kTruncate;
+  if (abi >= 5) ruleset.handled_access_fs |= kDeviceIoctl;
+  if (abi >= 4) {
+    ruleset.handled_access_net = kBindAndConnectTcp;
+    size = offsetof(LandlockRuleset, scoped);
+  }
+  if (abi >= 6) {
+    ruleset.scoped = kAbstractSocketsAndSignals;
+    size = sizeof(ruleset);
+  }
+  const int fd = static_cast<int>(syscall(SYS_landlock_create_ruleset, &ruleset, size, 0));
+  if (fd < 0) return Missing("landlock_create_ruleset");
+  const bool held = syscall(SYS_landlock_restrict_self, fd, 0) == 0;
+  const int error = errno;
+  close(fd);
+  return held ? absl::OkStatus() : Missing("landlock_restrict_self", error);
+}
+
 // Bytes mapped now; 0 where that cannot be told.
 uint64_t MappedBytes() {
   unsigned long pages = 0;
@@ -116,42 +141,22 @@ absl::Status LimitResources(const SandboxLimits& limits) {
 
 }  // namespace
 
-// A ruleset without a single rule: everything it handles is denied.
-absl::Status DenyFiles() {
-  const long abi = syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
-  if (abi < 1) return Missing("Landlock (Linux 5.13 or newer, with landlock among CONFIG_LSM or lsm=)");
-  LandlockRuleset ruleset;
-  size_t size = offsetof(LandlockRuleset, handled_access_net);
-  if (abi >= 2) ruleset.handled_access_fs |= kRefer;
-  if (abi >= 3) ruleset.handled_access_fs |= kTruncate;
-  if (abi >= 5) ruleset.handled_access_fs |= kDeviceIoctl;
-  if (abi >= 4) {
-    ruleset.handled_access_net = kBindAndConnectTcp;
-    size = offsetof(LandlockRuleset, scoped);
-  }
-  if (abi >= 6) {
-    ruleset.scoped = kAbstractSocketsAndSignals;
-    size = sizeof(ruleset);
-  }
-  const int fd = static_cast<int>(syscall(SYS_landlock_create_ruleset, &ruleset, size, 0));
-  if (fd < 0) return Missing("landlock_create_ruleset");
-  const bool held = syscall(SYS_landlock_restrict_self, fd, 0) == 0;
-  const int error = errno;
-  close(fd);
-  return held ? absl::OkStatus() : Missing("landlock_restrict_self", error);
-}
-
-absl::Status LockIn(const SandboxLimits& limits) {
+absl::Status LockInWithoutFilter(const SandboxLimits& limits) {
   absl::Status status = RequireOneThread();
   if (status.ok()) status = CloseTheRest();
   if (status.ok()) status = GiveUpPrivileges();
-  // Limits read /proc, so they come before Landlock; the filter comes last, it denies all of the above.
+  // Limits read /proc, so they come before Landlock.
   if (status.ok()) status = LimitResources(limits);
   if (status.ok()) status = DenyFiles();
   // Landlock needed a descriptor of its own.
   if (status.ok()) status = Limit("RLIMIT_NOFILE", RLIMIT_NOFILE, 0, 0);
-  if (status.ok()) status = FilterSystemCalls(kChannel);
   return status;
+}
+
+absl::Status LockIn(const SandboxLimits& limits) {
+  const absl::Status status = LockInWithoutFilter(limits);
+  // The last: it denies all of the above.
+  return status.ok() ? FilterSystemCalls(kChannel) : status;
 }
 
 }  // namespace imgfleet::decoder

@@ -35,7 +35,7 @@ inline constexpr int kChannel = 0;
 // some of it may hold already, and the process is to end.
 absl::Status LockIn(const SandboxLimits& limits);
 
-// The layer that Landlock is, alone: LockIn has it, and its test looks at what it holds without the filter before it.
-absl::Status DenyFiles();
+// All of it but the filter of system calls, so that LockIn's test can look at what stands behind that.
+absl::Status LockInWithoutFilter(const SandboxLimits& limits);
 
 }  // namespace imgfleet::decoder

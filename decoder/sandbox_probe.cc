@@ -159,11 +159,6 @@ Attempts All() {
 #if defined(__x86_64__)
   all["x32_call"] = [](const std::string&) { return Try(0x40000000 | SYS_getpid); };
 #endif
-  all["tcp"] = [](const std::string& port) {
-    const sockaddr_in address = Loopback(port);
-    const long fd = Try(SYS_socket, AF_INET, SOCK_STREAM, 0);
-    return fd < 0 ? fd : Try(SYS_connect, fd, At(&address), sizeof(address));
-  };
   return all;
 }
 
@@ -175,20 +170,15 @@ int Main(int argc, char** argv) {
   if (argc < 3) return 2;
   const Attempts all = All();
   std::string name = argv[1];
-  const bool landlock_only = name.rfind("landlock:", 0) == 0;
-  if (landlock_only) name = name.substr(9);
+  constexpr char kUnfiltered[] = "unfiltered:";
+  const bool filtered = name.rfind(kUnfiltered, 0) != 0;
+  if (!filtered) name = name.substr(sizeof(kUnfiltered) - 1);
   const auto attempt = all.find(name);
   if (attempt == all.end()) return 2;
-  absl::Status locked;
-  if (landlock_only) {
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    locked = DenyFiles();
-  } else {
-    SandboxLimits limits;
-    limits.memory_bytes = 128 << 20;
-    limits.cpu_seconds = 1;
-    locked = LockIn(limits);
-  }
+  SandboxLimits limits;
+  limits.memory_bytes = 128 << 20;
+  limits.cpu_seconds = 1;
+  const absl::Status locked = filtered ? LockIn(limits) : LockInWithoutFilter(limits);
   if (!locked.ok()) {
     Say(absl::StrCat("refused: ", std::string(locked.message())));
     return 3;
