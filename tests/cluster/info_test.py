@@ -99,6 +99,33 @@ class InfoTest(harness.ClusterTest):
 
     # --- exit codes
 
+    def test_pixels_are_the_same_alone_and_with_a_server(self):
+        urls = "\n".join(self.only_good(20)).encode()
+        alone = harness.run_cli(["info", "-", ALLOW, "--quiet", "--depth=pixels"], urls)
+        served = harness.run_cli(["info", "-", self.server, "--quiet", "--depth=pixels"], urls)
+        outcomes = [without_timings(line) for line in alone.stdout.splitlines()]
+        self.assertEqual(len(outcomes), 20)
+        self.assertEqual(outcomes, [without_timings(line) for line in served.stdout.splitlines()])
+        decoded = [outcome for outcome in outcomes if outcome["pixels"]["decoded"]]
+        self.assertIn("jpeg", {outcome["format"] for outcome in decoded})
+        for outcome in outcomes:
+            self.assertEqual(len(outcome["sha256"]), 64)
+            if outcome not in decoded:
+                self.assertEqual(outcome["pixels"]["error"]["reason"], "UNSUPPORTED_FORMAT", outcome)
+        for outcome in decoded:
+            self.assertRegex(outcome["pixels"]["phash"], "^[0-9a-f]{16}$")
+            self.assertRegex(outcome["pixels"]["average_color"], "^#[0-9a-f]{6}$")
+
+    def test_without_a_decoder_the_rest_is_told(self):
+        urls = "\n".join(self.only_good(3)).encode()
+        done = harness.run_cli(["info", "-", ALLOW, "--quiet", "--depth=pixels", "--decoder="], urls)
+        self.assertEqual(done.returncode, ALL_MEASURED, done.stderr)
+        for line in done.stdout.splitlines():
+            outcome = json.loads(line)
+            self.assertEqual(len(outcome["sha256"]), 64)
+            self.assertFalse(outcome["pixels"]["decoded"])
+            self.assertIn(outcome["pixels"]["error"]["reason"], ("INTERNAL", "UNSUPPORTED_FORMAT"))
+
     def test_exit_codes(self):
         good = "\n".join(self.only_good(20)).encode()
         for where in (ALLOW, self.server):
