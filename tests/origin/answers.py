@@ -126,7 +126,8 @@ class Log:
         """One dictionary an answer; `status` is what was sent, 206 for a range."""
         for path, answer, status in self.entries:
             row = {"path": path, "attempt": answer.attempt, "status": status, "kind": answer.kind,
-                   "size_bytes": len(answer.body), "etag": answer.etag or "", "content_type": answer.content_type}
+                   "size_bytes": len(answer.body), "etag": answer.etag or "", "content_type": answer.content_type,
+                   "sha256": hashlib.sha256(answer.body).hexdigest()}
             if answer.image:
                 row.update(format=answer.image.format, width=answer.image.width, height=answer.image.height)
             yield row

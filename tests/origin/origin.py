@@ -4,6 +4,9 @@
   origin.py --list urls.tsv --https 0 --host images.example.com     each URL of the list is some image, see answers.py
   origin.py --folder DIR --http 8088                                the files of a folder
 
+A query of a path may say how it is answered, without ranges: ?as=gzip (encoded), ?as=chunked, ?as=whole (a length, but no
+ranges), ?as=cut (the file itself ends after three fifths), ?as=broken (the connection ends in the middle of the body).
+
 Prints one line of JSON once it listens: {"http": PORT, "https": PORT, "ca_file": PATH}. On the HTTP port it also tells
 what it did: /_origin/log (one JSON object an answer) and /_origin/stats. Ends on SIGTERM, or with the process that
 started it.
@@ -13,7 +16,9 @@ import argparse
 import asyncio
 import collections
 import ctypes
+import dataclasses
 import email.utils
+import gzip
 import json
 import os
 import pathlib
@@ -66,6 +71,24 @@ def byte_range(value, size):
     return (first, last) if first < size else False
 
 
+class LastReply(bytes):
+    """A reply after which the connection is closed."""
+
+
+def in_manner(manner, about, body):
+    """The whole body as ?as=MANNER wants it."""
+    if manner == "gzip":
+        return render(200, [*about, ("Content-Encoding", "gzip")], gzip.compress(body, 1))
+    if manner == "broken":
+        reply = render(200, about, body)
+        return LastReply(reply[:len(reply) - max(1, len(body) // 2)])
+    if manner == "chunked":
+        head = render(200, [*about, ("Transfer-Encoding", "chunked")]).replace(b"Content-Length: 0\r\n", b"")
+        pieces = [body[at:at + 7000] for at in range(0, len(body), 7000)]
+        return head + b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    return render(200, about, body)
+
+
 class Origin:
     """Turns requests into answers, and records them. Lives on one event loop."""
 
@@ -84,19 +107,24 @@ class Origin:
         path = urllib.parse.urlsplit(target).path
         query = target.partition("?")[2]
         path = answers.canonical(path + "?" + query if query else path)
+        named, _, manner = path.partition("?as=")
         if_range = headers.get("if-range")
-        answer = self.source.answer(path, if_range)
-        status, reply = self.in_http(answer, headers, if_range, method == "HEAD")
+        answer = self.source.answer(named, if_range)
+        if manner == "cut":
+            answer = dataclasses.replace(answer, body=answer.body[:len(answer.body) * 3 // 5])
+        status, reply = self.in_http(answer, headers, if_range, method == "HEAD", manner)
         self.log.add(path, answer, status, len(reply))
         self.count()
         return reply
 
-    def in_http(self, answer, headers, if_range, head_only):
+    def in_http(self, answer, headers, if_range, head_only, manner=""):
         if answer.status != 200:
             return answer.status, render(answer.status, [("Content-Type", "text/html")], answer.body, head_only)
         size = len(answer.body)
         about = [("Content-Type", answer.content_type), ("ETag", answer.etag),
                  ("Last-Modified", answers.LAST_MODIFIED)]
+        if manner:
+            return 200, in_manner(manner, about, answer.body)
         if not self.ignore_range:
             about.append(("Accept-Ranges", "bytes"))
         wanted = [tag.strip() for tag in headers.get("if-none-match", "").split(",")]
@@ -170,7 +198,7 @@ class Connection(asyncio.Protocol):
                 self.transport.close()
                 return
             reply = self.origin.respond(method, target, headers)
-            close = headers.get("connection", "").lower() == "close"
+            close = headers.get("connection", "").lower() == "close" or isinstance(reply, LastReply)
             if self.delay and not target.startswith("/_origin/"):
                 self.waiting = True
                 asyncio.get_running_loop().call_later(self.delay, self.send, reply, close)

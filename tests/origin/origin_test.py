@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """The test origin keeps to HTTP, and its images are what they say they are: other tests lean on both."""
 
+import gzip
+import hashlib
 import http.client
 import io
 import json
@@ -94,6 +96,21 @@ class OriginTest(unittest.TestCase):
         self.assertEqual(rows[-3]["etag"], tag)
         self.assertNotEqual((rows[-1]["width"], rows[-1]["height"]), (rows[-2]["width"], rows[-2]["height"]))
         self.assertEqual(self.get("/not-in-the-list.jpg")[0].status, 404)
+
+    def test_a_query_chooses_how_a_body_comes(self):
+        for i in range(1000):
+            _, row = self.get(f"/{i}.jpg?as=whole"), self.log(f"/{i}.jpg?as=whole")[-1]
+            if row["kind"] == "image":
+                break
+        for manner in ("whole", "gzip", "chunked", "cut"):
+            response, body = self.get(f"/{i}.jpg?as={manner}", Range="bytes=0-9")
+            if manner == "gzip":
+                body = gzip.decompress(body)
+            row = self.log(f"/{i}.jpg?as={manner}")[-1]
+            self.assertEqual(response.status, 200)
+            self.assertEqual((len(body), hashlib.sha256(body).hexdigest()), (row["size_bytes"], row["sha256"]))
+        with self.assertRaises(http.client.IncompleteRead):
+            self.get(f"/{i}.jpg?as=broken")
 
     def test_tls_answers_under_the_given_name(self):
         context = ssl.create_default_context(cafile=self.ready["ca_file"])
