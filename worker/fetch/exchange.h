@@ -109,6 +109,7 @@ class Exchange {
   CURL* const handle_;
   StringList own_headers_;
   const curl_slist* headers_set_ = nullptr;
+  long buffer_ = CURL_MAX_WRITE_SIZE;  // libcurl's own.
   std::shared_ptr<const Route> route_;
   Reading reading_;
   const absl::Time* clock_ = nullptr;
