@@ -1,5 +1,6 @@
 """The clients that bench/run.py compares: each fetches one list of URLs once and says what that cost."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -56,6 +57,7 @@ class Work:
     in_flight: int
     ca_file: str  # Empty without TLS.
     http2: bool
+    files: tuple = ()  # The bodies behind `urls`.
 
     def write(self, name, lines):
         path = self.folder / name
@@ -85,6 +87,7 @@ class Work:
 
 
 class BareLoop:
+    depth = "header"
     says = "bare libcurl loop"
 
     def __init__(self, programs):
@@ -95,6 +98,7 @@ class BareLoop:
 
 
 class Aiohttp:
+    depth = "header"
     says = "aiohttp + Pillow"
 
     def __init__(self, _):
@@ -105,14 +109,16 @@ class Aiohttp:
 
 
 class Curl:
+    depth = "header"
     says = "curl --parallel"
+    range = ["--range", RANGE]
 
     def __init__(self, _):
         pass
 
     def fetch(self, work):
         config = work.write("curl.conf", [f'url = "{url}"\noutput = "/dev/null"\n' for url in work.urls])
-        command = ["curl", "--silent", "--parallel", "--parallel-max", str(work.in_flight), "--range", RANGE, "--noproxy", "*",
+        command = ["curl", "--silent", "--parallel", "--parallel-max", str(work.in_flight), *self.range, "--noproxy", "*",
                    "--http2" if work.http2 else "--http1.1", "--write-out", "%{http_code} %{size_download}\n", "--config", config]
         if work.ca_file:
             command += ["--cacert", work.ca_file]
@@ -123,7 +129,25 @@ class Curl:
         return Cost(len(said), sum(code[0] == "2" for code, _ in said), seconds, cpu, sum(int(size) for _, size in said))
 
 
+class CurlAndHash(Curl):
+    """Whole bodies to /dev/null, which costs curl least, and OpenSSL's SHA-256 over the same bytes as files in the page cache."""
+
+    depth = "full"
+    says = "curl --parallel + openssl dgst"
+    range = []
+
+    def fetch(self, work):
+        cost = super().fetch(work)
+        seconds, cpu = cost.seconds, cost.cpu_seconds
+        for first in range(0, len(work.files), 4000):  # As many as a command line holds.
+            files = [str(file) for file in work.files[first:first + 4000]]
+            more_seconds, more_cpu = run(["openssl", "dgst", "-sha256", "-r", *files], subprocess.DEVNULL)
+            seconds, cpu = seconds + more_seconds, cpu + more_cpu
+        return dataclasses.replace(cost, seconds=seconds, cpu_seconds=cpu)
+
+
 class Info:
+    depth = "header"
     says = "imgfleet info"
 
     def __init__(self, programs):
@@ -135,13 +159,19 @@ class Info:
             command += ["--ca-file", work.ca_file]
         out = work.folder / "info.ndjson"
         with open(out, "wb") as stdout:
-            seconds, cpu = run(command + ["info", "--quiet", work.url_file()], stdout)
+            seconds, cpu = run(command + ["info", "--quiet", "--depth", self.depth, work.url_file()], stdout)
         return work.cost_of_outcomes(out, seconds, cpu)
+
+
+class InfoFull(Info):
+    depth = "full"
+    says = "imgfleet info --depth full"
 
 
 class Cluster:
     """Coordinator, two workers and gateway, started for one run; counted is what all four cost from the request to its end."""
 
+    depth = "header"
     says = "cluster (coordinator, 2 workers, gateway)"
 
     def __init__(self, programs):
@@ -207,4 +237,5 @@ class Cluster:
         return "\n".join(log.read_text("utf-8", "replace").splitlines()[-5:])
 
 
-CLIENTS = {"bare": BareLoop, "info": Info, "cluster": Cluster, "curl": Curl, "aiohttp": Aiohttp}
+CLIENTS = {"bare": BareLoop, "info": Info, "cluster": Cluster, "curl": Curl, "aiohttp": Aiohttp, "curl-hash": CurlAndHash,
+           "full": InfoFull}

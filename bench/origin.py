@@ -36,6 +36,7 @@ class Scenario:
     scheme: str
     server: str  # Which of the ports of CONFIG, or "far".
     http2: bool = False
+    depth: str = "header"  # What its clients read of an image.
 
 
 SCENARIOS = {scenario.name: scenario for scenario in [
@@ -44,6 +45,7 @@ SCENARIOS = {scenario.name: scenario for scenario in [
     Scenario("tls1", "TLS, HTTP/1.1", "https", "tls1"),
     Scenario("tls2", "TLS, HTTP/2", "https", "tls2", http2=True),
     Scenario("norange", "HTTP/1.1, Range ignored", "http", "no_range"),
+    Scenario("full", "HTTP/1.1, loopback, whole bodies and their SHA-256", "http", "plain", depth="full"),
 ]}
 
 
