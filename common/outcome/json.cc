@@ -272,6 +272,10 @@ void AppendHex(absl::string_view bytes, std::string& out) {
 }
 
 void AppendReal(float number, std::string& out) {
+  // Most resolutions are whole numbers.
+  constexpr float kWhole = 1 << 24;
+  if (number >= 0 && number < kWhole && number == std::floor(number))
+    return AppendNumber(static_cast<uint64_t>(number), out);
   char digits[32];
   const auto end = std::to_chars(digits, digits + sizeof(digits), number).ptr;
   out.append(digits, end - digits);

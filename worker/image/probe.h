@@ -17,6 +17,11 @@
 // piece (or join the prefix, where it continues it), every answer kNeedMore names at least one byte that is
 // not at hand, and a caller that fetches what it is asked for comes to an end.
 //
+// Size and orientation decide what is fetched. All else is read where it lies before what proves them, in the
+// file's first 12 KiB (kFieldReach in source.h), with which every fetch begins, or close behind a directory that
+// is fetched anyway; elsewhere it is unset. A field that lies there but is not at hand yet is asked for as well, so
+// that every field depends on the file alone, never on how it was cut or how much of it is at hand.
+//
 // Detection is by content (detect.h), each format is read in a file of its own (readers.h).
 #pragma once
 
@@ -88,22 +93,31 @@ struct ImageInfo {
   // After orientation, and in HEIF the clean aperture.
   uint32_t display_width = 0, display_height = 0;
   // EXIF 1..8; in HEIF the equivalent of its properties, in their order. PNG: only of an eXIf chunk before
-  // the pixels; animated WebP: not sought.
+  // the pixels; animated WebP: of an EXIF chunk in its last 16 KiB.
   uint8_t orientation = 1;
   // More than one frame is to be shown over time, as far as the header tells. GIF: a second image in the
   // first 8 KiB, or, where the first one reaches beyond them, the looping extension.
   bool animated = false;
-  // The rest is unset unless known. `channels` are the stored samples of a pixel: a palette counts as 1.
+  // The rest is unset unless known.
+  //
+  // Pictures of the file: an animation's frames, TIFF pages, the JPEGs of an MPO, the pictures of a HEIF that are
+  // neither hidden, thumbnails nor parts of others.
   std::optional<uint32_t> frames;
+  // Bits of a sample (where all are of equal depth), and the stored samples of a pixel: a palette counts as 1, the
+  // alpha plane of a WebP or HEIF as one of them.
   std::optional<uint8_t> bit_depth;
   std::optional<uint8_t> channels;
   std::optional<bool> has_alpha;
   std::optional<bool> progressive;
-  // Times an animation is shown; 0 for ever.
+  // Times an animation is shown; 0 for ever. GIF, which says how often it is shown again: one more.
   std::optional<uint32_t> loop_count;
+  // JPEG: before the frame header.
   std::optional<bool> has_icc;
+  // JPEG: as libjpeg decides it from JFIF's and Adobe's segments and the components' names. VP8 and HEIF: YCbCr, unless
+  // their container says otherwise.
   ColorSpace color_space = ColorSpace::kUnknown;
-  // Pixels per inch.
+  // Pixels per inch as the file states them: JFIF, pHYs, BMP and TIFF; where those say nothing, Exif. Units that give
+  // only the ratio of a pixel's sides state none.
   std::optional<float> dpi_x, dpi_y;
   // ICO, CUR and ICNS, in the file's order: the first kMaxVariants.
   std::vector<IconVariant> variants;
