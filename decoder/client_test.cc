@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <poll.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "common/clock.h"
@@ -26,6 +28,11 @@ namespace imgfleet::decoder {
 namespace {
 
 constexpr char kDecoder[] = "decoder/imgfleet-decoder";
+
+std::string TestFile(const std::string& name) {
+  std::ifstream file("decoder/testdata/" + name, std::ios::binary);
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
 
 // What a line of a process's status says, in the unit that stands behind it.
 int64_t StatusOf(pid_t pid, const std::string& name) {
@@ -141,6 +148,101 @@ TEST_F(ClientTest, BombsAreRefusedFromTheirHeaders) {
     const Decoding decoding = Decode(*client, bomb.format, bomb.file);
     EXPECT_EQ(decoding.kind, Decoding::kTooLarge) << bomb.format << ": " << decoding.message;
   }
+}
+
+TEST_F(ClientTest, BombsInOtherFormatsToo) {
+  const auto client = Start();
+  const struct {
+    const char* format;
+    const char* file;
+  } kFiles[] = {{"avif", "rgb.avif"},
+                {"heic", "rgb.heic"},
+                {"tiff", "half_transparent.tif"},
+                {"j2k", "lossless.j2k"},
+                {"jp2", "rgb.jp2"}};
+  for (const auto& one : kFiles) {
+    const std::string file = TestFile(one.file), bomb = Enlarged(file, 15'000, 15'000);
+    ASSERT_NE(bomb, file) << one.file;
+    ASSERT_EQ(Decode(*client, one.format, file).kind, Decoding::kDecoded) << one.file;
+    const std::set<pid_t> decoders = Decoders();
+    ASSERT_EQ(decoders.size(), 1u);
+    const Decoding decoding = Decode(*client, one.format, bomb);
+    EXPECT_EQ(decoding.kind, Decoding::kTooLarge) << one.file << ": " << decoding.message;
+  }
+}
+
+TEST_F(ClientTest, TheWorkerItselfRefusesWhatItKnowsToBeTooLarge) {
+  const auto client = Start();
+  std::promise<Decoding> promise;
+  DecodeRequest request =
+      Request("png", small_, [&](Decoding decoding) { promise.set_value(std::move(decoding)); });
+  request.width = request.height = 30'000;
+  client->Decode(std::move(request));
+  EXPECT_EQ(promise.get_future().get().kind, Decoding::kTooLarge);
+  EXPECT_EQ(client->started(), 0u);
+}
+
+// A filter of system calls on the calling thread, which those that it starts inherit: the calls fail with an errno.
+void Refuse(const std::vector<int>& calls, int error) {
+  scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+  for (const int call : calls) ASSERT_EQ(seccomp_rule_add(filter, SCMP_ACT_ERRNO(error), call, 0), 0);
+  ASSERT_EQ(seccomp_load(filter), 0);
+  seccomp_release(filter);
+}
+
+TEST_F(ClientTest, WhereALayerOfTheSandboxIsMissingItRefusesToRunAndSaysSo) {
+  const struct {
+    int call;
+    const char* said;
+  } kLayers[] = {{SCMP_SYS(landlock_create_ruleset), "cannot lock itself in: Landlock"},
+                 {SCMP_SYS(landlock_restrict_self), "cannot lock itself in: landlock_restrict_self"},
+                 {SCMP_SYS(capset), "cannot lock itself in: capset"},
+                 {SCMP_SYS(close_range), "cannot lock itself in: close_range"}};
+  for (const auto& layer : kLayers) {
+    std::thread([&] {
+      Refuse({layer.call}, EOPNOTSUPP);
+      const auto client = Start();
+      const Decoding decoding = Decode(*client, "png", small_);
+      EXPECT_EQ(decoding.kind, Decoding::kUnavailable);
+      EXPECT_NE(decoding.message.find(layer.said), std::string::npos) << decoding.message;
+      EXPECT_FALSE(client->status().ok());
+    }).join();
+  }
+}
+
+TEST_F(ClientTest, RunsBehindAContainersOwnFilter) {
+  std::thread([this] {
+    // What Docker's and containerd's default profiles refuse a process without capabilities.
+    Refuse({SCMP_SYS(acct),
+            SCMP_SYS(add_key),
+            SCMP_SYS(bpf),
+            SCMP_SYS(chroot),
+            SCMP_SYS(clock_settime),
+            SCMP_SYS(fanotify_init),
+            SCMP_SYS(init_module),
+            SCMP_SYS(kexec_load),
+            SCMP_SYS(keyctl),
+            SCMP_SYS(mount),
+            SCMP_SYS(move_pages),
+            SCMP_SYS(open_by_handle_at),
+            SCMP_SYS(perf_event_open),
+            SCMP_SYS(pivot_root),
+            SCMP_SYS(ptrace),
+            SCMP_SYS(quotactl),
+            SCMP_SYS(reboot),
+            SCMP_SYS(request_key),
+            SCMP_SYS(sethostname),
+            SCMP_SYS(setns),
+            SCMP_SYS(swapon),
+            SCMP_SYS(umount2),
+            SCMP_SYS(unshare),
+            SCMP_SYS(userfaultfd)},
+           EPERM);
+    Refuse({SCMP_SYS(clone3)}, ENOSYS);
+    const auto client = Start();
+    const Decoding decoding = Decode(*client, "png", small_);
+    EXPECT_EQ(decoding.kind, Decoding::kDecoded) << decoding.message;
+  }).join();
 }
 
 TEST_F(ClientTest, AnImageMayBeLargeWithoutItsDecoderBeing) {

@@ -24,6 +24,15 @@ bool IsSocket(int fd) {
   return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
 }
 
+// Where a container runs out of memory, its decoder goes before its worker. Where that cannot be asked for, nothing is
+// lost but that.
+void OfferToTheOomKiller() {
+  FILE* const file = fopen("/proc/self/oom_score_adj", "we");
+  if (file == nullptr) return;
+  fputs("1000", file);
+  fclose(file);
+}
+
 int Main(int argc, char** argv) {
   if (argc > 1 && std::string(argv[1]) == "--version") {
     printf("imgfleet-decoder %s\n", kVersion);
@@ -37,6 +46,7 @@ int Main(int argc, char** argv) {
   // Nobody waits for the process if its worker is gone.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   environ = nullptr;
+  OfferToTheOomKiller();
   WarmUp();
   const absl::Status locked = LockIn(SandboxLimits());
   Answer hello;

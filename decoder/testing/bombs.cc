@@ -75,4 +75,22 @@ std::string HugeProgressiveJpeg() {
   return jpeg + std::string(64, '\0') + "\xff\xd9";
 }
 
+std::string Enlarged(std::string file, uint16_t width, uint16_t height) {
+  const auto replace = [&file](const std::string& from, const std::string& to) {
+    for (size_t at = 0; (at = file.find(from, at)) != std::string::npos; at += to.size())
+      file.replace(at, from.size(), to);
+  };
+  const auto little = [](uint16_t value) {
+    return std::string{static_cast<char>(value), static_cast<char>(value >> 8)};
+  };
+  // ispe of AVIF and HEIC, SIZ of JPEG 2000: width and height. ihdr of JP2: height and width.
+  replace(BigEndian(200) + BigEndian(150), BigEndian(width) + BigEndian(height));
+  replace(BigEndian(150) + BigEndian(200), BigEndian(height) + BigEndian(width));
+  // Entries of a TIFF's directory: one short.
+  const std::string one("\x03\x00\x01\x00\x00\x00", 6);
+  replace(little(256) + one + little(200), little(256) + one + little(width));
+  replace(little(257) + one + little(150), little(257) + one + little(height));
+  return file;
+}
+
 }  // namespace imgfleet::decoder

@@ -15,4 +15,7 @@ std::string HugeGif();
 // A JPEG header of a progressive image.
 std::string HugeProgressiveJpeg();
 
+// `file` with another size in its header: of an AVIF, HEIC, TIFF, JP2 or J2K of 200 x 150 pixels that is not turned.
+std::string Enlarged(std::string file, uint16_t width, uint16_t height);
+
 }  // namespace imgfleet::decoder
