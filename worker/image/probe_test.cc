@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "worker/image/fetching.h"
 #include "worker/image/samples.h"
 
@@ -187,6 +189,26 @@ TEST(Probe, JumpsOverPixelsToTheMetaBoxAndToExif) {
   const std::string webp = Webp(Vp8x(0x08, 55, 36) + RiffChunk("VP8 ", std::string(1000001, 'p')) +
                                 RiffChunk("EXIF", ExifBlock(6, false)));
   EXPECT_LT(FetchAndProbe(webp, 12288, 4096).bytes, 32768u);
+}
+
+// Nothing is fetched for a field that decides nothing of the size.
+TEST(Probe, FieldsThatLieFarAwayCostNoRequest) {
+  const std::vector<Sample> samples = FieldSamples();
+  for (const char* name : {"tiff, a second page far behind", "webp, VP8X with a long profile",
+                           "webp, animation that does not"}) {
+    const auto sample =
+        std::find_if(samples.begin(), samples.end(), [&](const Sample& each) { return each.name == name; });
+    ASSERT_NE(sample, samples.end()) << name;
+    EXPECT_EQ(FetchAndProbe(sample->bytes, 12288, 16384).requests, 1) << name;
+  }
+  // A sequence whose movie box lies behind its pixels.
+  HeifFile file;
+  file.major = "avis";
+  file.brands = {"avis", "avif", "mif1"};
+  file.items = {{1, "av01", {1}}};
+  file.properties = {Ispe(64, 48)};
+  const std::string bytes = Heif(file) + IsoBox("mdat", std::string(50000, 'm')) + IsoBox("moov", "");
+  EXPECT_EQ(FetchAndProbe(bytes, 12288, 16384).requests, 1);
 }
 
 // Two jumps: what is asked for the second time begins where the first piece began.
