@@ -99,6 +99,9 @@ TEST_F(MeasureTest, SaysWhatAnImageIs) {
   EXPECT_EQ(outcome.fetch().http_status(), 206u);
   EXPECT_EQ(outcome.fetch().fetched_bytes(), 12288u);
   EXPECT_EQ(outcome.fetch().content_type(), "image/x");
+  EXPECT_TRUE(outcome.fetch().content_type_wrong());
+  EXPECT_EQ(outcome.image().color_space(), v1::GRAY);
+  EXPECT_TRUE(outcome.image().has_has_icc());
   EXPECT_EQ(outcome.fetch().etag(), "\"\xef\xbf\xbd\"");  // What is no UTF-8 cannot stay.
   EXPECT_GT(outcome.fetch().total_us(), 0u);
 }
