@@ -128,10 +128,11 @@ bool OuterRoutable(const IpAddress& address) {
 
 absl::StatusOr<IpAddress> IpAddress::Parse(absl::string_view text) {
   const std::string terminated(text);
+  const bool whole = terminated.find('\0') == std::string::npos;
   in_addr v4;
-  if (inet_pton(AF_INET, terminated.c_str(), &v4) == 1) return V4(ntohl(v4.s_addr));
+  if (whole && inet_pton(AF_INET, terminated.c_str(), &v4) == 1) return V4(ntohl(v4.s_addr));
   std::array<uint8_t, 16> v6;
-  if (inet_pton(AF_INET6, terminated.c_str(), v6.data()) == 1) return V6(v6);
+  if (whole && inet_pton(AF_INET6, terminated.c_str(), v6.data()) == 1) return V6(v6);
   return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is no IP address"));
 }
 

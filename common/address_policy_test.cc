@@ -316,6 +316,7 @@ TEST(AddressPolicy, ParsesStrictly) {
                            "fe80::1%eth0", "localhost", "1.2.3.4.5", ":::"}) {
     EXPECT_FALSE(IpAddress::Parse(text).ok()) << text;
   }
+  EXPECT_FALSE(IpAddress::Parse(absl::string_view("::1\0x", 5)).ok());
   EXPECT_EQ(IpAddress::Parse("2001:DB8::1").value().ToString(), "2001:db8::1");
 }
 

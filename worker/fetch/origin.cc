@@ -19,12 +19,19 @@ Origin* Origins::Get(const Target& target, absl::Time now) {
 
 void Origins::Sweep(absl::Time now) {
   if (origins_.size() < sweep_at_) return;
-  absl::erase_if(origins_, [now](const auto& entry) {
+  for (const absl::Duration unused : {absl::Seconds(10), absl::Seconds(1), absl::ZeroDuration()}) {
+    Forget(now - unused);
+    if (origins_.size() <= kMaxIdle) break;
+  }
+  sweep_at_ = std::max(kSweepFrom, origins_.size() * 5 / 4);
+}
+
+void Origins::Forget(absl::Time unused_since) {
+  absl::erase_if(origins_, [unused_since](const auto& entry) {
     const Origin& origin = *entry.second;
-    return origin.queue.empty() && origin.in_flight == 0 && !origin.listed && !origin.in_full &&
-           !origin.resolving && origin.blocked_until < now && origin.used < now - absl::Seconds(10);
+    return origin.queue.empty() && origin.window.in_flight() == 0 && !origin.listed && !origin.resolving &&
+           origin.blocked_until < unused_since && origin.used <= unused_since;
   });
-  sweep_at_ = std::max<size_t>(4096, origins_.size() + 1024);
 }
 
 }  // namespace imgfleet::fetch

@@ -79,26 +79,32 @@ struct Origin {
   }
 };
 
-// The origins of one loop. Forgets those that are not in use, in time.
+// The origins of one loop. Forgets those that are not in use: in time, and sooner where there are more of them than
+// kMaxIdle.
 class Origins {
  public:
   // Both must outlive this; `wake` as OriginBudget::Seat has it.
   Origins(OriginBudgets* budgets, const std::function<void()>* wake) : budgets_(budgets), wake_(wake) {}
 
   Origin* Get(const Target& target, absl::Time now);
-  // Those that have been unused for ten seconds go once there are many.
+  // To be called now and then. Those that have been unused for ten seconds go once there are many.
   void Sweep(absl::Time now);
   template <typename Function>
   void ForEach(Function function) {
     for (auto& [key, origin] : origins_) function(*origin);
   }
+  size_t size() const { return origins_.size(); }
+
+  static constexpr size_t kSweepFrom = 4 << 10, kMaxIdle = 16 << 10;
 
  private:
+  void Forget(absl::Time unused_since);
+
   OriginBudgets* const budgets_;
   const std::function<void()>* const wake_;
   std::string key_;
   absl::flat_hash_map<std::string, std::unique_ptr<Origin>> origins_;
-  size_t sweep_at_ = 4096;
+  size_t sweep_at_ = kSweepFrom;
 };
 
 }  // namespace imgfleet::fetch

@@ -54,12 +54,14 @@ bool IsAscii(absl::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return absl::ascii_isascii(c); });
 }
 
-// What stands between the slashes behind the scheme and the path. Browsers read a backslash there as a slash, others as
-// a part of the user's name.
-bool AuthorityHasBackslash(absl::string_view url) {
+// What stands between the slashes behind the scheme and the path: browsers read a backslash there as a slash, others as
+// a part of the user's name, and drop or encode what is not printed.
+bool AuthorityIsUnclear(absl::string_view url) {
   const size_t start = url.find_first_not_of('/', url.find(':') + 1);
-  return start != absl::string_view::npos &&
-         absl::StrContains(url.substr(start, url.find_first_of("/?#", start) - start), "\\");
+  if (start == absl::string_view::npos) return false;
+  const absl::string_view authority = url.substr(start, url.find_first_of("/?#", start) - start);
+  return std::any_of(authority.begin(), authority.end(),
+                     [](char c) { return c == '\\' || absl::ascii_iscntrl(c) || c == ' '; });
 }
 
 // "1", "0x7f" and the like: what makes a host whose last label it is a number, and so an address or nothing.
@@ -156,9 +158,9 @@ absl::Status ParseWithCurl(const std::string& url, Target* target) {
         absl::StrCat("the URL's scheme is \"", scheme, "\"; only http and https are fetched"));
   }
   target->https = scheme == "https";
-  if (AuthorityHasBackslash(url) || Part(parsed, CURLUPART_ZONEID, 0).has_value()) {
+  if (AuthorityIsUnclear(url) || Part(parsed, CURLUPART_ZONEID, 0).has_value()) {
     return absl::InvalidArgumentError(
-        "the URL's host holds a backslash or a zone, which are read in different ways");
+        "before the URL's path stands a backslash, a space or a zone, which are read in different ways");
   }
   curl_url_set(parsed.get(), CURLUPART_FRAGMENT, nullptr, 0);
   ASSIGN_OR_RETURN(target->host, CanonicalHost(Part(parsed, CURLUPART_HOST, 0).value_or("")));
