@@ -7,6 +7,7 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/address_registry.h"
@@ -177,7 +178,10 @@ absl::StatusOr<Cidr> Cidr::Parse(absl::string_view text) {
   ASSIGN_OR_RETURN(cidr.base_, IpAddress::Parse(text.substr(0, slash)));
   cidr.prefix_ = cidr.base_.bits();
   if (slash == absl::string_view::npos) return cidr;
-  if (!absl::SimpleAtoi(text.substr(slash + 1), &cidr.prefix_) || cidr.prefix_ < 0 ||
+  const absl::string_view prefix = text.substr(slash + 1);
+  const bool digits =
+      std::all_of(prefix.begin(), prefix.end(), absl::ascii_isdigit);  // SimpleAtoi takes more.
+  if (!digits || !absl::SimpleAtoi(prefix, &cidr.prefix_) || cidr.prefix_ < 0 ||
       cidr.prefix_ > cidr.base_.bits()) {
     return absl::InvalidArgumentError(
         absl::StrCat("\"", text, "\": the prefix must be a number from 0 to ", cidr.base_.bits()));

@@ -321,8 +321,8 @@ TEST(AddressPolicy, ParsesStrictly) {
 }
 
 TEST(Cidr, RefusesWhatIsNoBlock) {
-  for (const char* text :
-       {"", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "10.1.2.3/8", "::/129", "10/8", "fd00::1/8"}) {
+  for (const char* text : {"", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/+8", "10.0.0.0/ 8", "10.0.0.0/8\n",
+                           "10.0.0.0/", "10.1.2.3/8", "::/129", "10/8", "fd00::1/8"}) {
     EXPECT_FALSE(Cidr::Parse(text).ok()) << text;
   }
   EXPECT_TRUE(Cidr::Parse("10.1.2.3").value().Contains(IpAddress::Parse("10.1.2.3").value()));

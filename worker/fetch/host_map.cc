@@ -1,5 +1,7 @@
 #include "worker/fetch/host_map.h"
 
+#include <algorithm>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -10,7 +12,8 @@ namespace {
 
 absl::StatusOr<uint16_t> ParsePort(absl::string_view text) {
   uint32_t port;
-  if (!absl::SimpleAtoi(text, &port) || port == 0 || port > 65535) {
+  const bool digits = std::all_of(text.begin(), text.end(), absl::ascii_isdigit);  // SimpleAtoi takes more.
+  if (!digits || !absl::SimpleAtoi(text, &port) || port == 0 || port > 65535) {
     return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is no port from 1 to 65535"));
   }
   return static_cast<uint16_t>(port);

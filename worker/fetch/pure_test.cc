@@ -82,9 +82,9 @@ TEST(Target, SpellingsOfAddresses) {
   EXPECT_EQ(Parsed("http://user:pw@127.0.0.1:99/").substr(0, 14), "p 127.0.0.1 99");
   EXPECT_EQ(Parsed("http://127.1./x?y"), "p 127.0.0.1 80 http://127.0.0.1/x?y");
   // A number that is no address is nothing: neither a name, nor something to be read in another way.
-  for (const char* spelling :
-       {"127.0.0.256", "4294967296", "1.2.3.4.5", "08.0.0.1", "a.example.1", "a.0x1", "127..1", "%2531.0.0.1",
-        "[::1%25lo]", "[::1%lo]", "a\\@127.0.0.1", "127.0.0.1\\a.example"}) {
+  for (const char* spelling : {"127.0.0.256", "4294967296", "1.2.3.4.5", "08.0.0.1", "a.example.1", "a.0x1",
+                               "127..1", "%2531.0.0.1", "a:1\n", "a: 1", "a:+1", "a b@c", "[::1%25lo]",
+                               "[::1%lo]", "a\\@127.0.0.1", "127.0.0.1\\a.example"}) {
     EXPECT_EQ(Parsed(std::string("http://") + spelling + "/x"), "refused") << spelling;
   }
 }
@@ -119,8 +119,8 @@ TEST(HostMap, ReadsItsEntries) {
   EXPECT_EQ(map.Find("images.example", 443)->address.ToString(), "::1");
   EXPECT_EQ(map.Find("other", 1)->port, 0);
   EXPECT_EQ(map.Find("nobody", 1), nullptr);
-  for (const char* bad :
-       {"", "x", "=1.2.3.4", "x=", "x=name", "x:0=1.2.3.4", "x=1.2.3.4:99999", "x=[::1]8"}) {
+  for (const char* bad : {"", "x", "=1.2.3.4", "x=", "x=name", "x:0=1.2.3.4", "x=1.2.3.4:99999", "x=[::1]8",
+                          "x:8 =1.2.3.4", "x:+8=1.2.3.4"}) {
     EXPECT_FALSE(map.Add(bad).ok()) << bad;
   }
 }

@@ -165,7 +165,7 @@ void Resolver::Keep(const std::string& host, Known known) {
 void Resolver::AskWaiting() {
   if (asking_) return;
   asking_ = true;
-  while (!waiting_.empty() && asked_.size() < kMaxAsked && !shutting_down_) {
+  while (!waiting_.empty() && asked_.size() < kMaxAsked && fresh_ < kMaxFresh && !shutting_down_) {
     Pending* next = waiting_.front();
     waiting_.pop_front();
     Ask(next);
@@ -176,6 +176,8 @@ void Resolver::AskWaiting() {
 void Resolver::Ask(Pending* pending) {
   pending->position = asked_.size();
   asked_.push_back(pending);
+  ++fresh_;
+  pending->asked = now_;
   pending->open = 2;
   ares_query(channel_, pending->host.c_str(), ns_c_in, ns_t_a, &Resolver::OnV4, pending);
   ares_query(channel_, pending->host.c_str(), ns_c_in, ns_t_aaaa, &Resolver::OnV6, pending);
@@ -218,7 +220,13 @@ void Resolver::OnQuestionOver(Pending* pending) {
   AskWaiting();
 }
 
+void Resolver::Age(Pending* pending) {
+  if (pending->fresh) --fresh_;
+  pending->fresh = false;
+}
+
 void Resolver::Release(Pending* pending) {
+  Age(pending);
   asked_.back()->position = pending->position;
   asked_[pending->position] = asked_.back();
   asked_.pop_back();
@@ -273,8 +281,10 @@ void Resolver::OnTick(absl::Time now) {
   ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
   for (size_t i = 0; i < asked_.size(); ++i) {
     Pending* const pending = asked_[i];
+    if (pending->asked + kFresh <= now) Age(pending);
     if (!pending->given && pending->first + kGrace <= now) Give(pending);
   }
+  AskWaiting();
 }
 
 }  // namespace imgfleet::fetch

@@ -8,7 +8,8 @@
 // - Lookups of one host at the same time are one. Answers are kept for their TTL, from 1 s to 10 min; that a name has
 //   no address is kept for a minute. That nobody answered is kept for 200 ms, less than any retry waits, so that a
 //   retry asks again. The cache holds at most kMaxCached hosts; those that have not been asked for longest go first.
-// - At most kMaxAsked hosts are asked for at a time; the others wait their turn. A question is repeated after 2, 4 and
+// - At most kMaxAsked hosts are asked for at a time, and of those that have only just been asked for at most kMaxFresh:
+//   a name server's socket holds a few hundred questions and loses the rest. The others wait their turn. A question is repeated after 2, 4 and
 //   8 s, by each name server in turn, and asked over TCP where an answer was cut.
 //
 // What is wrong in an answer (another id, port, server or name) is c-ares' business.
@@ -59,7 +60,8 @@ class Resolver {
 
   static constexpr absl::Duration kMinTtl = absl::Seconds(1), kMaxTtl = absl::Minutes(10);
   static constexpr absl::Duration kGrace = absl::Milliseconds(100);
-  static constexpr size_t kMaxAsked = 1024;
+  static constexpr size_t kMaxAsked = 1024, kMaxFresh = 128;
+  static constexpr absl::Duration kFresh = absl::Milliseconds(100);
   static constexpr size_t kMaxCached = 64 << 10;
 
  private:
@@ -75,6 +77,8 @@ class Resolver {
     bool given = false;
     absl::Time first = absl::InfiniteFuture();  // When the first addresses came.
     size_t position = 0;                        // In asked_.
+    absl::Time asked;
+    bool fresh = true;
   };
   struct Known {
     std::vector<IpAddress> addresses;
@@ -91,6 +95,7 @@ class Resolver {
   void OnQuestionOver(Pending* pending);
   void Give(Pending* pending);
   void Release(Pending* pending);
+  void Age(Pending* pending);
   std::vector<IpAddress> InOrder(const Pending& pending) const;
 
   Poller* const poller_;
@@ -103,6 +108,7 @@ class Resolver {
   absl::flat_hash_map<std::string, Pending*> pending_;  // Not given yet.
   std::deque<Pending*> waiting_;
   std::vector<Pending*> asked_;
+  size_t fresh_ = 0;  // Of those.
 };
 
 }  // namespace imgfleet::fetch

@@ -202,12 +202,28 @@ TEST_F(ResolverTest, ManyHostsInBoundedMemory) {
   EXPECT_LE(resolver_.cached(), Resolver::kMaxCached);
   EXPECT_GE(resolver_.cached(), Resolver::kMaxCached / 2);
   answered = 0;
+  real_time_ = true;
   for (int i = 0; i < 3000; ++i) {
     dns_.Set(absl::StrCat("n", i, ".example"), "127.0.0.1");
     resolver_.Lookup(absl::StrCat("n", i, ".example"), now_,
                      [&](const Resolver::Answer& answer) { answered += answer.addresses.size(); });
   }
   Run([&] { return answered == 3000; });
+}
+
+// Names that nobody answers for do not keep the others waiting until they are given up.
+TEST_F(ResolverTest, SilentNamesLeaveRoomForOthers) {
+  real_time_ = true;
+  int answered = 0;
+  for (size_t i = 0; i < Resolver::kMaxFresh * 3; ++i) {
+    resolver_.Lookup(absl::StrCat("silent", i, ".example"), now_, [](const Resolver::Answer&) {});
+  }
+  dns_.Set("good.example", "127.0.0.1");
+  resolver_.Lookup("good.example", now_,
+                   [&](const Resolver::Answer& answer) { answered += answer.addresses.size(); });
+  const absl::Time before = absl::Now();
+  Run([&] { return answered == 1; });
+  EXPECT_LT(absl::Now() - before, absl::Seconds(2));
 }
 
 // Callbacks that ask for the next host, thousands deep.

@@ -132,7 +132,8 @@ bool ParsePlain(absl::string_view url, Target* target) {
   if (const size_t colon = host.find(':'); colon != absl::string_view::npos) {
     uint32_t port;
     const absl::string_view digits = host.substr(colon + 1);
-    if (digits.empty() || digits.size() > 5 || !absl::ascii_isdigit(digits[0]) ||
+    // SimpleAtoi takes spaces and signs, too.
+    if (digits.size() > 5 || !std::all_of(digits.begin(), digits.end(), absl::ascii_isdigit) ||
         !absl::SimpleAtoi(digits, &port) || port == 0 || port > 65535) {
       return false;
     }
