@@ -77,7 +77,7 @@ class Resolver {
     bool given = false;
     absl::Time first = absl::InfiniteFuture();  // When the first addresses came.
     size_t position = 0;                        // In asked_.
-    absl::Time asked;
+    absl::Time asked = absl::InfinitePast();
     bool fresh = true;
   };
   struct Known {
