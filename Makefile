@@ -46,8 +46,8 @@ coverage: ## line coverage of all tests, as HTML
 	@tools/setup.sh build demo test coverage
 	@tools/coverage.sh $(BAZEL_FLAGS)
 
-bench: ## measure imgfleet beside curl, aiohttp and a bare libcurl loop (BENCH='--rounds 5 --scenario tls1')
-	@tools/setup.sh build demo test
+bench: ## measure imgfleet beside curl, aiohttp, img2dataset and a bare libcurl loop (BENCH='--rounds 5 --scenario tls1')
+	@tools/setup.sh build demo bench
 	@bazel build $(BAZEL_FLAGS) //bench/... //cli:imgfleet //coordinator:imgfleet-coordinator \
 	  //worker:imgfleet-worker //gateway:imgfleet-gateway
 	@bench/run.py $(BENCH)

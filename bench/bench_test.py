@@ -19,6 +19,8 @@ from PIL import Image
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import corpus  # noqa: E402
 import origin  # noqa: E402
+import marks  # noqa: E402
+import memory  # noqa: E402
 import run  # noqa: E402
 from clients import Cost  # noqa: E402
 
@@ -121,10 +123,33 @@ class ReportTest(unittest.TestCase):
     def test_medians_and_ratio(self):
         costs = {"bare": [Cost(100, 100, 1.0, cpu, 100_000) for cpu in (0.002, 0.003, 0.9)],
                  "info": [Cost(100, 99, 2.0, cpu, 100_000) for cpu in (0.006, 0.006, 0.001)]}
-        lines, ratio = run.report(origin.SCENARIOS["plain"], costs)
-        self.assertAlmostEqual(ratio, 2.0)
+        lines = run.report(origin.SCENARIOS["plain"], costs)
         info = [cell.strip() for cell in next(line for line in lines if "imgfleet info" in line).split("|")]
         self.assertEqual(info[2:7], ["50", "60.0", "2.00", "1.0", "1"])
+
+    def test_marks(self):
+        found = marks.Found(body_bytes=10_000)
+        found.costs = {"plain": {"bare": [Cost(100, 100, 1, 0.002, 0)], "info": [Cost(100, 100, 1, 0.003, 100_000)],
+                                 "full": [Cost(100, 7, 1, 0.001, 0)], "curlfull": [Cost(100, 100, 1, 0.001, 0)]},
+                       "far": {"bare": [Cost(100, 100, 1, 0.002, 0)], "info": [Cost(100, 100, 1, 0.002, 100_000)]}}
+        found.reference_seconds = 5.0
+        lines, missed = marks.report(found)
+        cells = {cell[1]: cell[2:-1] for cell in ([part.strip() for part in line.split("|")] for line in lines) if len(cell) > 3}
+        self.assertEqual(cells["CPU of `imgfleet info`, × bare loop"], ["≤ 1.3", "1.50 (missed)", "1.00"])
+        self.assertEqual(cells["bytes fetched, × bytes of the bodies"], ["≤ 0.15", "0.10", "0.10"])
+        self.assertEqual(cells["CPU of full depth, × curl and SHA-256"][1], "–")  # Not measured is not cheap.
+        self.assertEqual(missed, 2)
+
+
+class MemoryTest(unittest.TestCase):
+    def test_the_origin_holds_until_the_crowd_is_complete(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "a.jpg"), "wb") as image:
+                image.write(random.Random(1).randbytes(50_000))
+            memory.IN_FLIGHT, memory.HOSTS = 40, ["127.0.0.1"]
+            found = memory.footprint(["bench/bare_loop", "LIST", "40"], folder, folder, ["a.jpg"])
+        self.assertEqual((found.in_flight, found.items, found.ok), (40, 120, 120))
+        self.assertGreater(found.peak_bytes, 1 << 20)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from origin import free_ports
 
 RANGE = "0-12287"  # The first range that imgfleet asks for.
+NEAR = ("plain", "tls1", "tls2", "norange")  # Where the processor is what limits.
 PATIENCE = 600  # Seconds that one run may take.
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -30,10 +32,11 @@ class Cost:
     fetched_bytes: int
 
 
-def run(command, stdout):
+def run(command, stdout, extra_environment=None):
     """Runs `command` to its end; (seconds, CPU seconds of it and its children)."""
     begun = time.monotonic()
-    process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True,
+                               env={**os.environ, **(extra_environment or {})})
     signal.alarm(PATIENCE)
     try:
         message = process.stderr.read()
@@ -57,7 +60,12 @@ class Work:
     in_flight: int
     ca_file: str  # Empty without TLS.
     http2: bool
-    files: tuple = ()  # The bodies behind `urls`.
+    bodies: list = dataclasses.field(default_factory=list)  # The files behind the URLs.
+
+    def part(self, share):
+        """The beginning of the list."""
+        items = max(1, int(len(self.urls) * share))
+        return dataclasses.replace(self, urls=self.urls[:items], bodies=self.bodies[:items])
 
     def write(self, name, lines):
         path = self.folder / name
@@ -86,40 +94,78 @@ class Work:
         return Cost(items, ok, seconds, cpu, fetched)
 
 
-class BareLoop:
-    depth = "header"
-    says = "bare libcurl loop"
+class Client:
+    """`fetch` fetches one list once."""
+    says = ""
+    share = 1.0  # Of the list: what slow clients get to do.
+    rounds = 1000  # The most that it takes part in.
+    scenarios = None  # Where it takes part; None: everywhere.
+    core = None  # The one core that it is bound to.
 
     def __init__(self, programs):
-        self.program = str(programs / "bench/bare_loop")
+        self.programs = programs
+
+    def bind(self, command):
+        return command if self.core is None else ["taskset", "--cpu-list", str(self.core), *command]
 
     def fetch(self, work):
-        return work.run_json([self.program, work.url_file(), str(work.in_flight), RANGE, work.ca_file, str(int(work.http2))])
+        raise NotImplementedError
 
 
-class Aiohttp:
-    depth = "header"
+class BareLoop(Client):
+    says = "bare libcurl loop"
+
+    def fetch(self, work):
+        return work.run_json(self.bind([str(self.programs / "bench/bare_loop"), work.url_file(), str(work.in_flight), RANGE,
+                                        work.ca_file, str(int(work.http2))]))
+
+
+class BareOneCore(BareLoop):
+    says = "bare libcurl loop, on one core"
+    core = 0
+    scenarios = NEAR
+
+
+class Aiohttp(Client):
     says = "aiohttp + Pillow"
-
-    def __init__(self, _):
-        self.program = str(pathlib.Path(__file__).with_name("aiohttp_client.py"))
+    rounds = 2
 
     def fetch(self, work):
-        return work.run_json(["/usr/bin/python3", self.program, work.url_file(), str(work.in_flight), work.ca_file])
+        program = str(pathlib.Path(__file__).with_name("aiohttp_client.py"))
+        return work.run_json(["/usr/bin/python3", program, work.url_file(), str(work.in_flight), work.ca_file])
 
 
-class Curl:
-    depth = "header"
+class Img2dataset(Client):
+    """Whole bodies, decoded; nothing is resized or kept. Installed by `tools/setup.sh bench` from bench/requirements.txt."""
+    says = "img2dataset (a tenth of the list)"
+    share = 0.1
+    rounds = 1
+    scenarios = ("plain", "far", "tls1", "norange")  # It speaks no HTTP/2.
+
+    def fetch(self, work):
+        out = work.folder / "img2dataset"
+        shutil.rmtree(out, ignore_errors=True)
+        cache = pathlib.Path(os.environ.get("IMGFLEET_CACHE") or pathlib.Path.home() / ".cache/imgfleet")
+        trust = {"SSL_CERT_FILE": work.ca_file} if work.ca_file else {}
+        seconds, cpu = run([str(cache / "bench-venv/bin/img2dataset"), "--url_list", work.url_file(), "--input_format", "txt",
+                            "--output_folder", str(out), "--output_format", "dummy", "--resize_mode", "no",
+                            "--processes_count", str(os.cpu_count()), "--thread_count", str(max(1, work.in_flight // os.cpu_count())),
+                            "--number_sample_per_shard", "1000", "--enable_wandb", "False"],
+                           subprocess.DEVNULL, {"NO_ALBUMENTATIONS_UPDATE": "1", **trust})
+        said = [json.loads(path.read_text()) for path in out.glob("*_stats.json")]
+        ok = sum(each["successes"] for each in said)
+        return Cost(sum(each["count"] for each in said), ok, seconds, cpu, sum(os.path.getsize(body) for body in work.bodies))
+
+
+class Curl(Client):
     says = "curl --parallel"
-    range = ["--range", RANGE]
-
-    def __init__(self, _):
-        pass
+    ranged = True
 
     def fetch(self, work):
         config = work.write("curl.conf", [f'url = "{url}"\noutput = "/dev/null"\n' for url in work.urls])
-        command = ["curl", "--silent", "--parallel", "--parallel-max", str(work.in_flight), *self.range, "--noproxy", "*",
-                   "--http2" if work.http2 else "--http1.1", "--write-out", "%{http_code} %{size_download}\n", "--config", config]
+        command = ["curl", "--silent", "--parallel", "--parallel-max", str(work.in_flight), "--noproxy", "*",
+                   *(["--range", RANGE] if self.ranged else []), "--http2" if work.http2 else "--http1.1",
+                   "--write-out", "%{http_code} %{size_download}\n", "--config", config]
         if work.ca_file:
             command += ["--cacert", work.ca_file]
         out = work.folder / "curl.out"
@@ -129,53 +175,55 @@ class Curl:
         return Cost(len(said), sum(code[0] == "2" for code, _ in said), seconds, cpu, sum(int(size) for _, size in said))
 
 
-class CurlAndHash(Curl):
+class CurlWhole(Curl):
     """Whole bodies to /dev/null, which costs curl least, and OpenSSL's SHA-256 over the same bytes as files in the page cache."""
-
-    depth = "full"
-    says = "curl --parallel + openssl dgst"
-    range = []
+    says = "curl --parallel, whole bodies, + openssl dgst (a fifth)"
+    share = 0.2
+    rounds = 3
+    ranged = False
 
     def fetch(self, work):
         cost = super().fetch(work)
-        seconds, cpu = cost.seconds, cost.cpu_seconds
-        for first in range(0, len(work.files), 4000):  # As many as a command line holds.
-            files = [str(file) for file in work.files[first:first + 4000]]
-            more_seconds, more_cpu = run(["openssl", "dgst", "-sha256", "-r", *files], subprocess.DEVNULL)
-            seconds, cpu = seconds + more_seconds, cpu + more_cpu
-        return dataclasses.replace(cost, seconds=seconds, cpu_seconds=cpu)
+        seconds, cpu = run(["openssl", "dgst", "-sha256", "-r", *map(str, work.bodies)], subprocess.DEVNULL)
+        return dataclasses.replace(cost, seconds=cost.seconds + seconds, cpu_seconds=cost.cpu_seconds + cpu)
 
 
-class Info:
-    depth = "header"
+class Info(Client):
     says = "imgfleet info"
+    flags = ()
+    asked = ()
 
-    def __init__(self, programs):
-        self.program = str(programs / "cli/imgfleet")
+    def command(self, in_flight, ca_file, listed):
+        trust = ["--ca-file", ca_file] if ca_file else []
+        bound = ["--concurrency", str(in_flight)] if in_flight else []
+        return self.bind([str(self.programs / "cli/imgfleet"), "--allow-address", "127.0.0.0/8", *bound, *trust, *self.flags,
+                          "info", *self.asked, "--quiet", listed])
 
     def fetch(self, work):
-        command = [self.program, "--allow-address", "127.0.0.0/8", "--concurrency", str(work.in_flight)]
-        if work.ca_file:
-            command += ["--ca-file", work.ca_file]
         out = work.folder / "info.ndjson"
         with open(out, "wb") as stdout:
-            seconds, cpu = run(command + ["info", "--quiet", "--depth", self.depth, work.url_file()], stdout)
+            seconds, cpu = run(self.command(work.in_flight, work.ca_file, work.url_file()), stdout)
         return work.cost_of_outcomes(out, seconds, cpu)
 
 
+class InfoOneCore(Info):
+    says = "imgfleet info, on one core"
+    core = 0
+    flags = ("--threads", "1")
+    scenarios = NEAR
+
+
 class InfoFull(Info):
-    depth = "full"
-    says = "imgfleet info --depth full"
+    says = "imgfleet info --depth full (a fifth)"
+    share = 0.2
+    rounds = 3
+    asked = ("--depth", "full")
 
 
-class Cluster:
+class Cluster(Client):
     """Coordinator, two workers and gateway, started for one run; counted is what all four cost from the request to its end."""
 
-    depth = "header"
     says = "cluster (coordinator, 2 workers, gateway)"
-
-    def __init__(self, programs):
-        self.programs = programs
 
     def fetch(self, work):
         roots = work.folder / "lists"
@@ -237,5 +285,5 @@ class Cluster:
         return "\n".join(log.read_text("utf-8", "replace").splitlines()[-5:])
 
 
-CLIENTS = {"bare": BareLoop, "info": Info, "cluster": Cluster, "curl": Curl, "aiohttp": Aiohttp, "curl-hash": CurlAndHash,
-           "full": InfoFull}
+CLIENTS = {"bare": BareLoop, "info": Info, "cluster": Cluster, "curl": Curl, "aiohttp": Aiohttp, "img2dataset": Img2dataset,
+           "bare1": BareOneCore, "info1": InfoOneCore, "curlfull": CurlWhole, "full": InfoFull}

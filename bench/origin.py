@@ -1,5 +1,6 @@
 """The origin of the benchmarks: an nginx on loopback, over HTTP and TLS, with and without Range, and the same from 50 ms away."""
 
+import contextlib
 import os
 import pathlib
 import socket
@@ -47,6 +48,7 @@ SCENARIOS = {scenario.name: scenario for scenario in [
     Scenario("norange", "HTTP/1.1, Range ignored", "http", "no_range"),
     Scenario("full", "HTTP/1.1, loopback, whole bodies and their SHA-256", "http", "plain", depth="full"),
 ]}
+LATE = Scenario("late", "answers after 100 ms", "http", "late")
 
 
 def free_ports(count):
@@ -100,7 +102,7 @@ class Origin:
 
     def start(self):
         make_certificates(self.folder)
-        names = ["plain", "no_range", "tls1", "tls2", "far"]
+        names = ["plain", "no_range", "tls1", "tls2", "far", "late"]
         self.ports = dict(zip(names, free_ports(len(names))))
         config = os.path.join(self.folder, "nginx.conf")
         with open(config, "w", encoding="utf-8") as out:
@@ -109,8 +111,24 @@ class Origin:
         nginx = next((path for path in ("/usr/sbin/nginx", "/usr/bin/nginx") if os.path.exists(path)), "nginx")
         self.processes.append(subprocess.Popen([nginx, "-p", self.folder, "-c", config], stderr=subprocess.DEVNULL))
         wait_for(self.ports["plain"], self.processes[0], "nginx")
-        self.processes.append(subprocess.Popen([self.delay_proxy, str(self.ports["far"]), str(self.ports["plain"]), "25"]))
-        wait_for(self.ports["far"], self.processes[1], "delay_proxy")
+        for name, milliseconds in (("far", 25), ("late", 50)):  # Each way.
+            self.processes.append(subprocess.Popen([self.delay_proxy, str(self.ports[name]), str(self.ports["plain"]),
+                                                    str(milliseconds)]))
+            wait_for(self.ports[name], self.processes[-1], "delay_proxy")
+
+    @contextlib.contextmanager
+    def off_core(self, core):
+        """Keeps nginx off one core, so that a client bound to it has it for itself."""
+        others = set(range(os.cpu_count())) - {core} or {core}
+        master = self.processes[0].pid
+        children = pathlib.Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        for pid in map(int, children):
+            os.sched_setaffinity(pid, others)
+        try:
+            yield
+        finally:
+            for pid in map(int, children):
+                os.sched_setaffinity(pid, range(os.cpu_count()))
 
     def __exit__(self, *_):
         for process in reversed(self.processes):

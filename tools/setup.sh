@@ -3,10 +3,11 @@
 #
 #   tools/setup.sh PART...     e.g. tools/setup.sh build demo
 #
-# A PART is a section of tools/debian-packages.txt (build, demo, test, fuzz, coverage). The part `test` also brings
-# what Debian does not package, all of it below $IMGFLEET_CACHE (default ~/.cache/imgfleet):
+# A PART is a section of tools/debian-packages.txt (build, demo, test, bench, fuzz, coverage). The parts `test` and
+# `bench` also bring what Debian does not package, all of it below $IMGFLEET_CACHE (default ~/.cache/imgfleet):
 #   bin/grpcurl, bin/kustomize   built with Debian's Go
 #   venv/                        the Python packages of tools/requirements.txt
+#   bench-venv/                  those of bench/requirements.txt: clients to measure against
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -94,18 +95,19 @@ install_go_tool() {
   touch "$stamp"
 }
 
+# install_python_tools VENV REQUIREMENTS
 install_python_tools() {
-  local stamp=$cache/venv/.requirements
-  cmp -s tools/requirements.txt "$stamp" && return 0
-  say "installing tools/requirements.txt into $cache/venv"
+  local venv=$cache/$1 stamp=$cache/$1/.requirements
+  cmp -s "$2" "$stamp" && return 0
+  say "installing $2 into $venv"
   # Debian's Python by name: the one that comes first on the PATH may lack venv.
-  /usr/bin/python3 -m venv --clear "$cache/venv"
-  "$cache/venv/bin/pip" install --quiet --disable-pip-version-check --requirement tools/requirements.txt >&2 ||
+  /usr/bin/python3 -m venv --clear "$venv"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$2" >&2 ||
     fail "pip failed (above). Is there a network?"
-  cp tools/requirements.txt "$stamp"
+  cp "$2" "$stamp"
 }
 
-[ $# -gt 0 ] || fail "which part? One or more of: build demo test fuzz coverage"
+[ $# -gt 0 ] || fail "which part? One or more of: build demo test bench fuzz coverage"
 for part in "$@"; do
   [ -n "$(packages_of "$part")" ] || fail "tools/debian-packages.txt has no section '# $part'"
 done
@@ -115,6 +117,9 @@ case " $* " in
     mkdir -p "$cache/bin"
     install_go_tool "$GRPCURL" grpcurl
     install_go_tool "$KUSTOMIZE" kustomize
-    install_python_tools
+    install_python_tools venv tools/requirements.txt
     ;;
+esac
+case " $* " in
+  *' bench '*) install_python_tools bench-venv bench/requirements.txt ;;
 esac
