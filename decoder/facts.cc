@@ -83,13 +83,6 @@ std::vector<double> GrayThumbnail(const Raster& raster) {
 
 }  // namespace
 
-Colour OverWhite(const Cell& cell) {
-  const auto over = [&cell](uint8_t sample) {
-    return static_cast<uint8_t>((sample * cell.alpha + 255 * (255 - cell.alpha) + 127) / 255);
-  };
-  return {over(cell.red), over(cell.green), over(cell.blue)};
-}
-
 uint64_t PerceptualHash(const Raster& raster) {
   const std::vector<double> gray = GrayThumbnail(raster);
   double cosine[kHashSide][kGraySide];

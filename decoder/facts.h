@@ -42,6 +42,12 @@ std::optional<Colour> DominantColour(const Raster& raster);
 std::string BlurHash(const Raster& raster, int columns = 4, int rows = 3);
 
 // The cell's colour as it is seen on white.
-Colour OverWhite(const Cell& cell);
+inline Colour OverWhite(const Cell& cell) {
+  if (cell.alpha == 255) return {cell.red, cell.green, cell.blue};
+  const auto over = [&cell](uint8_t sample) {
+    return static_cast<uint8_t>((sample * cell.alpha + 255 * (255 - cell.alpha) + 127) / 255);
+  };
+  return {over(cell.red), over(cell.green), over(cell.blue)};
+}
 
 }  // namespace imgfleet::decoder

@@ -170,6 +170,19 @@ TEST(ShrinkerTest, LeavesOutWhatLiesOutside) {
   EXPECT_EQ(raster.weights, (std::vector<double>{1, 1, 0, 0}));
 }
 
+TEST(ShrinkerTest, LongRowsAreSummedWithoutOverflow) {
+  const std::string row(4 * 300'000, '\xff');
+  const auto* pixels = reinterpret_cast<const uint8_t*>(row.data());
+  for (const Layout layout : {Layout::kGray, Layout::kGrayAlpha, Layout::kRgb, Layout::kRgba}) {
+    Shrinker shrinker(100'000'000, 1);  // Cells of 390,625 pixels.
+    shrinker.Add(pixels, layout, 0, 300'000);
+    const Raster raster = shrinker.Finish();
+    EXPECT_EQ(raster.cells[0].green, 255);
+    EXPECT_EQ(raster.cells[0].alpha, 255);
+    EXPECT_DOUBLE_EQ(raster.weights[0], 300'000);
+  }
+}
+
 TEST(ShrinkerTest, BearsTheLongestSides) {
   Shrinker shrinker(0xffffffff, 1);
   const uint8_t pixel[] = {9, 9, 9};

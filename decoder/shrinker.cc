@@ -5,6 +5,10 @@
 namespace imgfleet::decoder {
 namespace {
 
+// Of so many pixels the sums of colours times alpha fit 32 bits.
+constexpr uint32_t kMostAtOnce = 1 << 16;
+static_assert(uint64_t{kMostAtOnce} * 255 * 255 < uint64_t{1} << 32);
+
 uint32_t Parts(uint32_t whole, uint32_t part) { return whole / part + (whole % part != 0); }
 
 }  // namespace
@@ -24,10 +28,10 @@ void Shrinker::AddRow(const uint8_t* pixels, Sum* row, uint32_t count, uint32_t 
     // As many as lie in one cell.
     const uint32_t at = x + done * step;
     const uint32_t left = (at / cell_ + 1) * cell_ - at;
-    const uint32_t run = std::min(count - done, Parts(left, step));
-    uint64_t red = 0, green = 0, blue = 0, alpha = 0;
+    const uint32_t run = std::min({count - done, Parts(left, step), kMostAtOnce});
+    uint32_t red = 0, green = 0, blue = 0, alpha = 0;
     for (uint32_t i = 0; i < run; ++i, pixels += kSamples) {
-      const uint32_t opacity = kAlpha ? pixels[kSamples - 1] : 255;
+      const uint32_t opacity = kAlpha ? pixels[kSamples - 1] : 1;
       red += pixels[0] * opacity;
       if (kColour) {
         green += pixels[1] * opacity;
@@ -36,10 +40,11 @@ void Shrinker::AddRow(const uint8_t* pixels, Sum* row, uint32_t count, uint32_t 
       alpha += opacity;
     }
     Sum& sum = row[at / cell_];
-    sum.red += red;
-    sum.green += kColour ? green : red;
-    sum.blue += kColour ? blue : red;
-    sum.alpha += alpha;
+    const uint64_t by = kAlpha ? 1 : 255;
+    sum.red += by * red;
+    sum.green += by * (kColour ? green : red);
+    sum.blue += by * (kColour ? blue : red);
+    sum.alpha += by * alpha;
     sum.pixels += run;
     done += run;
   }
