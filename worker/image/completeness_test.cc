@@ -272,6 +272,19 @@ TEST(Completeness, WhatIsNoBoxBehindTheBoxesIsNotNeeded) {
       << "a box that is cut";
 }
 
+// A stream goes by once: how far behind a directory its values may lie does not depend on how the bytes come.
+TEST(Completeness, ValuesFarBehindTheirDirectoryAreOutOfReach) {
+  const auto tiff = [](size_t gap) {
+    const std::string values = Le32(24) + Le32(30) + Le32(6) + Le32(6);  // Offsets, lengths.
+    return "II*" + Zeros(1) + Le32(24 + gap) + values + Zeros(gap) + Le16(2) + Le16(273) + Le16(4) + Le32(2) +
+           Le32(8) + Le16(279) + Le16(4) + Le32(2) + Le32(16) + Le32(0);
+  };
+  for (const size_t piece : {1, 1000, 1 << 20}) {
+    EXPECT_EQ(Show(Verdict(Format::kTiff, tiff(100'000), piece)), "true");
+    EXPECT_EQ(Show(Verdict(Format::kTiff, tiff(150'000), piece)), "none");
+  }
+}
+
 TEST(Completeness, ABrokenStructureIsNotComplete) {
   const std::pair<Format, std::string> files[] = {
       {Format::kJpeg, std::string("\xff\xd8\xff\xe0\0\1\xff\xd9", 8)},
