@@ -359,6 +359,7 @@ std::vector<Sample> AllSamples() {
   AddTiffs(all);
   for (Sample& sample : FieldSamples()) all.samples.push_back(std::move(sample));
   AddCodestreamSamples(all);
+  AddEncodedSamples(all);
   AddPlainSamples(all);
   return std::move(all.samples);
 }

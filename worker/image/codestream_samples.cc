@@ -1,6 +1,4 @@
 // JPEG XL and JPEG 2000 files, and what must be read from each.
-#include <functional>
-
 #include "worker/image/collector.h"
 
 namespace imgfleet::image {

@@ -29,6 +29,8 @@ class Collector {
 
 // JPEG XL and JPEG 2000.
 void AddCodestreamSamples(Collector& all);
+// JPEG XL as an encoder writes it.
+void AddEncodedSamples(Collector& all);
 // Formats with a header of fixed fields or of text: PSD, QOI, DDS, ICNS, TGA, Netpbm, HDR, PCX.
 void AddPlainSamples(Collector& all);
 

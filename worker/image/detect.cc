@@ -126,7 +126,7 @@ Fit MatchTga(Source& source) {
   const bool pixels = kind == 1   ? bits == 8 || bits == 16
                       : kind == 2 ? bits == 15 || bits == 16 || bits == 24 || bits == 32
                                   : bits == 1 || bits == 8 || bits == 16;
-  const bool area = source.Le16(12) > 0 && source.Le16(14) > 0;
+  const bool area = source.Le16(12) > 0 && source.Le16(14) > 0 && (mapped == 0 || source.Le16(5) > 0);
   return map && pixels && area && (source.U8(17) & 0xC0) == 0 ? Fit::kYes : Fit::kNo;
 }
 

@@ -2,7 +2,7 @@
 //
 // Probing never guesses: as long as the bytes at hand do not prove an answer it says which byte it needs
 // next, and a cut file gives kTruncated rather than a wrong size. Whatever the image claims, it allocates
-// nothing but error messages, an icon's variants and an SVG's texts, all bounded; it touches no I/O and keeps
+// nothing but error messages, an icon's variants, an SVG's texts and words of a text header, all bounded; it touches no I/O and keeps
 // no state between calls: every call sees all bytes fetched so far, and more of them never change an answer
 // that was kOk.
 //
@@ -93,7 +93,8 @@ struct ImageInfo {
   // After orientation, and in HEIF the clean aperture.
   uint32_t display_width = 0, display_height = 0;
   // EXIF 1..8; in HEIF the equivalent of its properties, in their order. PNG: only of an eXIf chunk before
-  // the pixels; animated WebP: of an EXIF chunk in its last 16 KiB.
+  // the pixels; animated WebP: of an EXIF chunk in its last 16 KiB. JPEG XL: its codestream's. HDR: the order of
+  // its pixels. Other formats: 1.
   uint8_t orientation = 1;
   // More than one frame is to be shown over time, as far as the header tells. GIF: a second image in the
   // first 8 KiB, or, where the first one reaches beyond them, the looping extension.

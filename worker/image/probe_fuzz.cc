@@ -1,6 +1,6 @@
 // Fuzzes the probe as a fetcher uses it. The first two bytes choose how much comes first and whether the size is
 // known; the rest is the file. What must hold whatever the bytes: fetching ends, an answer is complete, the whole file
-// at once gives the same answer, and no longer prefix changes an answer that was kOk.
+// at once gives the same answer, no longer prefix changes an answer that was kOk, and a cut file has no other size.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -54,6 +54,15 @@ void Check(const std::string& file, uint64_t first, bool tell_total) {
     Require(early.status == at_once.status, "an answer that stands", early);
     if (early.status == ProbeStatus::kOk)
       Require(SameInfo(early.info, at_once.info), "an answer that stands", early);
+  }
+
+  // The same bytes as a file that was cut there.
+  prefix.total = prefix.prefix.size();
+  const ProbeResult cut = Probe(prefix);
+  RequireComplete(cut);
+  if (cut.status == ProbeStatus::kOk && at_once.status == ProbeStatus::kOk) {
+    Require(cut.info.width == at_once.info.width && cut.info.height == at_once.info.height,
+            "the right size of a cut file", cut);
   }
 }
 
