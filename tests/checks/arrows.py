@@ -46,7 +46,7 @@ LAYERS = {
     "cli/main": (["cli/main."], ["cli", "coordinator", "worker", "proto", "ANY common"]),
     "bench": (["bench/"], ["ANY common"]),
     # Test support that is more than one layer's, and tests of several components.
-    "tests": (["tests/"], ["coordinator", "worker", "gateway", "cli", "proto", "ANY common"]),
+    "tests": (["tests/"], ["coordinator", "worker", "worker/task", "worker/fetch", "gateway", "cli", "proto", "ANY common"]),
 }
 COMMON = ["common", "common (pure)", "common/outcome"]
 

@@ -11,10 +11,6 @@ namespace {
 
 constexpr size_t kMaxRedirects = 5;
 
-bool IsRedirect(uint32_t status) {
-  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-}
-
 bool WorthARetry(Failure failure) {
   return failure == Failure::kProtocol || failure == Failure::kRangeMismatch;
 }
@@ -148,7 +144,8 @@ void Dispatcher::Record(Exchange* exchange) {
 void Dispatcher::OnDone(Exchange* exchange, CURLcode code) {
   const Exchange::End end = exchange->Finish(code);
   Record(exchange);
-  const bool refused = end == Exchange::End::kHeadRefused || end == Exchange::End::kBlocked;
+  const bool refused =
+      end == Exchange::End::kHeadRefused || end == Exchange::End::kBlocked || end == Exchange::End::kFlooded;
   if (exchange->head_complete() && !refused) {
     OnAnswer(exchange, end);
   } else {
@@ -180,6 +177,10 @@ void Dispatcher::OnBody(Exchange* exchange, Exchange::End end) {
     case Reading::Next::kFailed: {
       const Failure failure = reading.failure();
       std::string message = reading.message();
+      if (failure == Failure::kProtocol && end != Exchange::End::kBrokenOff &&
+          end != Exchange::End::kComplete) {
+        absl::StrAppend(&message, ": ", exchange->error());
+      }
       Fail(Leave(exchange, Sign::kNone), failure, std::move(message), WorthARetry(failure));
       return;
     }
@@ -256,6 +257,13 @@ void Dispatcher::OnTransferError(Exchange* exchange, Exchange::End end) {
     case Exchange::End::kCutShort:
       FailSilently(exchange, Failure::kProtocol, std::move(message));
       return;
+    case Exchange::End::kStale:
+      Send(exchange);
+      return;
+    case Exchange::End::kFlooded:
+      exchange->fetch->origin->RefuseHttp2();
+      Fail(Leave(exchange, Sign::kNone), Failure::kProtocol, std::move(message), true);
+      return;
     case Exchange::End::kComplete:
     case Exchange::End::kBrokenOff:
     case Exchange::End::kProtocolError:
@@ -291,16 +299,26 @@ void Dispatcher::CheckRunning() {
     const bool stalled =
         exchange->head().status != 0 && now - exchange->last_bytes() > options_.stall_timeout;
     if (!late && !unconnected && !stalled) continue;
+    const bool unanswered = exchange->connecting_tls();
+    const bool silent = exchange->head().status == 0;
     transport_.Break(exchange);
     Record(exchange);
-    if (late || stalled) {
+    if (exchange->rest_is_not_needed()) {
+      OnAnswer(exchange, Exchange::End::kBrokenOff);
+    } else if (late || stalled) {
       const absl::Duration timeout = exchange->fetch->limits.attempt_timeout;
+      // Perhaps the HTTP/2 connection has died, and takes one item after the other with it.
+      if (silent) exchange->fetch->origin->RefuseHttp2();
       FailSilently(exchange, stalled ? Failure::kStalled : Failure::kTimeout,
-                   stalled ? absl::StrCat("no byte came for ", absl::FormatDuration(options_.stall_timeout))
+                   stalled ? absl::StrCat("the answer made no progress for ",
+                                          absl::FormatDuration(options_.stall_timeout))
                            : absl::StrCat("no complete answer within ", absl::FormatDuration(timeout)));
     } else {
-      TryNextAddress(exchange, absl::StrCat("no connection to ", exchange->route()->address, " within ",
-                                            absl::FormatDuration(connect_timeout)));
+      const std::string& address = exchange->route()->address;
+      TryNextAddress(
+          exchange, absl::StrCat(unanswered ? absl::StrCat("the TLS handshake with ", address, " did not end")
+                                            : absl::StrCat("no connection to ", address),
+                                 " within ", absl::FormatDuration(connect_timeout)));
     }
   }
 }

@@ -28,14 +28,16 @@ bool ContentDecoder::Open(absl::string_view first) {
 
 ContentDecoder::Result ContentDecoder::Decode(absl::string_view encoded,
                                               absl::FunctionRef<bool(absl::string_view)> receive) {
-  if (encoded.empty()) return Result::kOk;
+  if (encoded.empty() || over_) return Result::kOk;
   if (!open_ && !Open(encoded)) return Result::kCorrupt;
   stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(encoded.data()));
   stream_.avail_in = static_cast<uInt>(encoded.size());
   do {
     if (finished_) {
       // gzip members may follow one another; what follows a single stream otherwise is no part of it.
-      if (coding_ != Coding::kGzip || stream_.avail_in == 0 || *stream_.next_in != 0x1f) return Result::kOk;
+      if (stream_.avail_in == 0) return Result::kOk;
+      over_ = coding_ != Coding::kGzip || *stream_.next_in != 0x1f;
+      if (over_) return Result::kOk;
       if (inflateReset(&stream_) != Z_OK) return Result::kCorrupt;
       finished_ = false;
     }

@@ -35,6 +35,7 @@ class ContentDecoder {
   z_stream stream_{};
   bool open_ = false;
   bool finished_ = false;
+  bool over_ = false;  // Something else follows the stream, and is passed over.
   std::array<char, 16384> out_;
 };
 

@@ -13,6 +13,9 @@ namespace {
 // Fetches let on in one tick that have been waiting for memory: what they will take is not reserved yet.
 constexpr int kMemoryTurns = 8;
 
+// Looks at libcurl's timers between two at the sockets.
+constexpr int kMaxRounds = 4;
+
 // How long an origin's last addresses are used when nobody answers for its name any more, and how often it is asked
 // about meanwhile.
 constexpr absl::Duration kMaxStale = absl::Hours(1), kStale = absl::Seconds(30);
@@ -200,10 +203,15 @@ void Dispatcher::Turn(bool busy) {
   busy_ = busy;
   if (room_.load(std::memory_order_relaxed) && room_.exchange(false)) AskForRoom();
   Unblock();
-  do {
+  // libcurl always wants another turn while a connection has bytes to read: an origin that sends without end must not
+  // keep the loop from its other sockets and from its clock.
+  for (int i = 0; i < kMaxRounds; ++i) {
     transport_.Collect();
     Pump();
-  } while (transport_.RunTimers(*now_));
+    if (!transport_.RunTimers(*now_)) return;
+  }
+  transport_.Collect();
+  Pump();
 }
 
 void Dispatcher::OnEvent(int fd, Poller::Kind kind, uint32_t events) {

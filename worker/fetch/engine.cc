@@ -67,12 +67,13 @@ Engine::Engine(Options options, int trusted)
     : options_(std::move(options)),
       trusted_(trusted),
       slots_(options_.concurrency, options_.threads),
-      origins_(options_.concurrency) {
+      origins_(options_.concurrency),
+      watchdog_(options_.threads) {
   const Dispatcher::Share share{&slots_, &origins_,
                                 std::max<uint64_t>(options_.byte_budget / options_.threads, 1 << 20)};
   const std::string ca_file = trusted_ < 0 ? "" : absl::StrCat("/proc/self/fd/", trusted_);
   for (uint32_t i = 0; i < options_.threads; ++i) {
-    loops_.push_back(std::make_unique<Loop>(options_, share, ca_file));
+    loops_.push_back(std::make_unique<Loop>(options_, share, ca_file, watchdog_.beat(i)));
   }
 }
 

@@ -17,6 +17,7 @@
 #include "worker/fetch/loop.h"
 #include "worker/fetch/options.h"
 #include "worker/fetch/types.h"
+#include "worker/fetch/watchdog.h"
 
 namespace imgfleet::fetch {
 
@@ -45,6 +46,7 @@ class Engine {
   const int trusted_;  // Descriptor of the system's authorities and ca_file in one file, -1 without ca_file.
   SlotPool slots_;
   OriginBudgets origins_;
+  Watchdog watchdog_;
   std::vector<std::unique_ptr<Loop>> loops_;
 };
 

@@ -1,6 +1,7 @@
 #include "worker/fetch/exchange.h"
 
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -33,8 +34,9 @@ bool AcceptsStatus(uint32_t status) { return (status >= 200 && status < 300) || 
 
 }  // namespace
 
-Route::Route(const IpAddress& ip, uint16_t port)
+Route::Route(const IpAddress& ip, uint16_t port, bool http2)
     : address(ip.ToString()),
+      http2(http2),
       connect_to(MakeList({ip.is_v4() ? absl::StrCat("::", address, ":", port)
                                       : absl::StrCat("::[", address, "]:", port)})) {}
 
@@ -53,7 +55,6 @@ Exchange::Exchange(const HandleSettings* settings) : settings_(settings), handle
   // Neither proxies from the environment nor credentials from ~/.netrc.
   Set(handle_, CURLOPT_PROXY, "");
   Set(handle_, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
-  Set(handle_, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
   Set(handle_, CURLOPT_ERRORBUFFER, error_);
   Set(handle_, CURLOPT_PRIVATE, this);
   Set(handle_, CURLOPT_HEADERFUNCTION, &Exchange::OnHeader);
@@ -63,7 +64,9 @@ Exchange::Exchange(const HandleSettings* settings) : settings_(settings), handle
   Set(handle_, CURLOPT_OPENSOCKETFUNCTION, &Exchange::OnOpen);
   Set(handle_, CURLOPT_OPENSOCKETDATA, this);
   Set(handle_, CURLOPT_CLOSESOCKETFUNCTION, &Exchange::OnClose);
-  Set(handle_, CURLOPT_CLOSESOCKETDATA, settings->poller);
+  Set(handle_, CURLOPT_CLOSESOCKETDATA, settings);
+  Set(handle_, CURLOPT_SSL_CTX_FUNCTION, &Exchange::OnTls);
+  Set(handle_, CURLOPT_SSL_CTX_DATA, this);
   Set(handle_, CURLOPT_PREREQFUNCTION, &Exchange::OnRequest);
   Set(handle_, CURLOPT_PREREQDATA, this);
   // One file and no folder: only so does libcurl parse the authorities once for all connections.
@@ -76,8 +79,12 @@ Exchange::~Exchange() { curl_easy_cleanup(handle_); }
 
 void Exchange::Prepare(const std::string& url, std::shared_ptr<const Route> route, const absl::Time* clock) {
   head_.Clear();
-  head_complete_ = connected_ = for_reading_ = blocked_ = broken_off_ = false;
-  refusal_ = nullptr;
+  head_complete_ = connected_ = for_reading_ = blocked_ = broken_off_ = flooded_ = stale_ = false;
+  tls_ = url[4] == 's';
+  if (std::exchange(reuse_forbidden_, false)) Set(handle_, CURLOPT_FORBID_REUSE, 0L);
+  opened_ = -1;
+  connection_.reset();
+  code_ = CURLE_OK;
   body_bytes_ = 0;
   error_[0] = '\0';
   clock_ = clock;
@@ -85,6 +92,8 @@ void Exchange::Prepare(const std::string& url, std::shared_ptr<const Route> rout
   Set(handle_, CURLOPT_URL, url.c_str());
   if (route != route_) {
     Set(handle_, CURLOPT_CONNECT_TO, route->connect_to.get());
+    Set(handle_, CURLOPT_HTTP_VERSION,
+        static_cast<long>(route->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
     route_ = std::move(route);
   }
   SetHeaders(reading_.ask());
@@ -107,6 +116,12 @@ void Exchange::SetHeaders(const Ask& ask) {
   own_headers_ = std::move(own);
 }
 
+// An HTTP/2 connection outlives an answer that is broken off; one whose answer was too much had better not.
+void Exchange::ForbidReuse() {
+  Set(handle_, CURLOPT_FORBID_REUSE, 1L);
+  reuse_forbidden_ = true;
+}
+
 size_t Exchange::OnHeader(char* data, size_t size, size_t count, void* arg) {
   auto* self = static_cast<Exchange*>(arg);
   const size_t bytes = size * count;
@@ -114,20 +129,18 @@ size_t Exchange::OnHeader(char* data, size_t size, size_t count, void* arg) {
   switch (self->head_.Add(absl::string_view(data, bytes))) {
     case ResponseHead::Line::kMore:
       return bytes;
-    case ResponseHead::Line::kTooLarge:
-      self->refusal_ = "the answer's header is larger than 64 KiB";
-      return 0;
-    case ResponseHead::Line::kConflict:
-      self->refusal_ = "the answer's Content-Length headers contradict each other";
+    case ResponseHead::Line::kRefused:
+      self->ForbidReuse();
       return 0;
     case ResponseHead::Line::kEnd:
       break;
   }
-  if (self->head_complete_) return bytes;  // Trailers.
   self->head_complete_ = true;
+  if (self->head_.multiplexed && self->connection_ != nullptr) self->connection_->multiplexed = true;
   self->for_reading_ = AcceptsStatus(self->head_.status);
   if (self->for_reading_ && self->reading_.OnHead(self->head_) == Reading::Flow::kBreakOff) {
     self->broken_off_ = true;
+    if (self->reading_.failure() != Failure::kNone) self->ForbidReuse();
     return 0;
   }
   return bytes;
@@ -143,6 +156,7 @@ size_t Exchange::OnBody(char* data, size_t size, size_t count, void* arg) {
                          : self->body_bytes_ <= kMaxUnusedBody;
   if (go_on) return bytes;
   self->broken_off_ = true;
+  if (!self->for_reading_ || self->reading_.failure() != Failure::kNone) self->ForbidReuse();
   return bytes + 1;  // Anything but `bytes` stops libcurl, 0 of 0 included.
 }
 
@@ -155,26 +169,54 @@ bool Exchange::Judge(const absl::StatusOr<IpAddress>& address) {
 curl_socket_t Exchange::OnOpen(void* arg, curlsocktype, curl_sockaddr* address) {
   auto* self = static_cast<Exchange*>(arg);
   if (!self->Judge(IpAddress::FromSockaddr(&address->addr))) return CURL_SOCKET_BAD;
-  return socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
+  const int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
+  self->opened_ = fd;
+  self->connection_.reset();
+  if (fd >= 0) self->settings_->beat->Opened(fd);
+  return fd;
 }
 
-int Exchange::OnClose(void* poller, curl_socket_t fd) {
-  static_cast<Poller*>(poller)->Forget(fd);
+int Exchange::OnClose(void* arg, curl_socket_t fd) {
+  const auto* settings = static_cast<const HandleSettings*>(arg);
+  settings->poller->Forget(fd);
+  settings->beat->Closed(fd);
+  settings->connections->Remove(fd);
   return close(fd);
 }
 
-int Exchange::OnRequest(void* arg, char* ip, char*, int, int) {
+CURLcode Exchange::OnTls(CURL*, void* context, void* arg) {
+  auto* self = static_cast<Exchange*>(arg);
+  self->connection_ = std::make_shared<Connection>();
+  Connection::Observe(self->connection_, static_cast<SSL_CTX*>(context));
+  return CURLE_OK;
+}
+
+int Exchange::OnRequest(void* arg, char* ip, char*, int port, int local_port) {
   auto* self = static_cast<Exchange*>(arg);
   self->connected_ = true;
   self->last_bytes_ = *self->clock_;
+  const uint64_t key = Connections::Key(ip, port, local_port);
+  if (self->opened_ >= 0) {
+    if (self->connection_ == nullptr) self->connection_ = std::make_shared<Connection>();
+    self->connection_->fd = self->opened_;
+    self->settings_->connections->Add(key, self->connection_);
+  } else {
+    self->connection_ = self->settings_->connections->Find(key);
+    self->stale_ = self->connection_ != nullptr && self->connection_->HasStrayBytes();
+    if (self->stale_) return CURL_PREREQFUNC_ABORT;
+  }
   return self->Judge(IpAddress::Parse(ip)) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
 Exchange::End Exchange::Finish(CURLcode code) {
+  code_ = code;
+  if (code == CURLE_OK && ends_in_doubt()) return End::kCutShort;
   if (code == CURLE_OK) return head_complete_ ? End::kComplete : End::kProtocolError;
   if (blocked_) return End::kBlocked;
-  if (refusal_ != nullptr) return End::kHeadRefused;
+  if (!head_.refusal().empty()) return End::kHeadRefused;
   if (broken_off_) return End::kBrokenOff;
+  if (flooded_) return End::kFlooded;
+  if (stale_) return End::kStale;
   switch (code) {
     case CURLE_COULDNT_CONNECT:
     case CURLE_OPERATION_TIMEDOUT:  // Only connecting has a timeout in libcurl.
@@ -182,8 +224,8 @@ Exchange::End Exchange::Finish(CURLcode code) {
     case CURLE_SSL_CONNECT_ERROR: {
       long os_error = 0;
       curl_easy_getinfo(handle_, CURLINFO_OS_ERRNO, &os_error);
-      const bool cut =
-          os_error == ECONNRESET || os_error == EPIPE || std::strstr(error_, "reset by peer") != nullptr;
+      const bool cut = os_error == ECONNRESET || std::strstr(error_, "SSL_ERROR_SYSCALL") != nullptr ||
+                       os_error == EPIPE || std::strstr(error_, "reset by peer") != nullptr;
       return cut ? End::kConnectFailed : End::kTlsFailed;
     }
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -201,7 +243,6 @@ Exchange::End Exchange::Finish(CURLcode code) {
     case CURLE_URL_MALFORMAT:
       return End::kBadUrl;
     case CURLE_UNSUPPORTED_PROTOCOL:  // HTTP/0.9, or the scheme.
-    case CURLE_OUT_OF_MEMORY:         // What libcurl calls a header line of more than 100 KB.
     default:
       return End::kProtocolError;
   }
@@ -216,8 +257,33 @@ std::string Exchange::connect_error() const {
 }
 
 std::string Exchange::error() const {
-  if (refusal_ != nullptr) return refusal_;
-  return error_[0] != '\0' ? error_ : "the answer cannot be read";
+  if (!head_.refusal().empty()) return head_.refusal();
+  if (code_ == CURLE_OUT_OF_MEMORY)
+    return kHeadTooLarge;  // libcurl's word for a header line of more than 100 KB.
+  if (flooded_) return "the origin kept the connection busy without going on with its answer";
+  if (code_ == CURLE_OK && ends_in_doubt()) return "the connection ended without saying that this was all";
+  return error_[0] != '\0' ? error_ : curl_easy_strerror(code_);
+}
+
+// Whether what libcurl takes for the end of a body without a length may be where it was cut: a TLS connection ended
+// without close_notify, or an HTTP/2 connection together with the answer, as libcurl ends it on a violation.
+bool Exchange::ends_in_doubt() const {
+  if (!head_complete_ || head_.content_length.has_value() || head_.chunked || head_.range.has_value() ||
+      connection_ == nullptr)
+    return false;
+  return connection_->closed && (head_.multiplexed || (tls_ && !connection_->close_notify));
+}
+
+int Exchange::local_port() const {
+  long port = 0;
+  curl_easy_getinfo(handle_, CURLINFO_LOCAL_PORT, &port);
+  return static_cast<int>(port);
+}
+
+bool Exchange::connecting_tls() const {
+  sockaddr_storage peer;
+  socklen_t size = sizeof(peer);
+  return !connected_ && opened_ >= 0 && getpeername(opened_, reinterpret_cast<sockaddr*>(&peer), &size) == 0;
 }
 
 Exchange::Timings Exchange::timings() const {

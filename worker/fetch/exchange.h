@@ -12,9 +12,11 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/address_policy.h"
+#include "worker/fetch/connections.h"
 #include "worker/fetch/poller.h"
 #include "worker/fetch/reading.h"
 #include "worker/fetch/response_head.h"
+#include "worker/fetch/watchdog.h"
 
 namespace imgfleet::fetch {
 
@@ -25,9 +27,10 @@ using StringList = std::unique_ptr<curl_slist, FreeList>;
 
 // Where an origin is connected to: one address, judged before.
 struct Route {
-  Route(const IpAddress& address, uint16_t port);
+  Route(const IpAddress& address, uint16_t port, bool http2 = true);
 
   const std::string address;  // As libcurl writes it.
+  const bool http2;           // May be spoken.
   const StringList connect_to;
 };
 
@@ -37,6 +40,8 @@ struct HandleSettings {
   std::string ca_file;  // Empty: the system's.
   const AddressPolicy* policy = nullptr;
   Poller* poller = nullptr;
+  Connections* connections = nullptr;
+  Watchdog::Beat* beat = nullptr;
   StringList first_range_headers, whole_headers;
 
   // What is sent besides Host and Accept. One list: libcurl prints its own headers twice.
@@ -67,17 +72,28 @@ class Exchange {
     kTlsFailed,
     kCutShort,  // The connection ended before the answer did.
     kProtocolError,
+    kStale,    // The connection held bytes of nobody's: nothing was sent, and it is closed.
+    kFlooded,  // The connection was kept busy with nothing.
     kBadUrl,
     kInternal,
   };
   End Finish(CURLcode code);
+  // Before Finish: the watchdog had to cut the connection.
+  void Flooded() { flooded_ = true; }
 
   const std::shared_ptr<const Route>& route() const { return route_; }
   const ResponseHead& head() const { return head_; }
+  int local_port() const;
   bool head_complete() const { return head_complete_; }
   bool connected() const { return connected_; }
   // The body is the reading's, not that of a redirect or an error page.
   bool for_reading() const { return for_reading_; }
+  // All that the answer was asked for has come: what is still to come matters to the connection alone.
+  bool rest_is_not_needed() const {
+    return head_complete_ && head_.refusal().empty() && (!for_reading_ || reading_.rest_is_not_needed());
+  }
+  // Connected, and not yet done with the TLS handshake.
+  bool connecting_tls() const;
   uint64_t body_bytes() const { return body_bytes_; }
   absl::Time started() const { return started_; }
   absl::Time last_bytes() const { return last_bytes_; }
@@ -100,9 +116,12 @@ class Exchange {
   static size_t OnHeader(char* data, size_t size, size_t count, void* self);
   static size_t OnBody(char* data, size_t size, size_t count, void* self);
   static curl_socket_t OnOpen(void* self, curlsocktype purpose, curl_sockaddr* address);
-  static int OnClose(void* poller, curl_socket_t fd);
+  static int OnClose(void* settings, curl_socket_t fd);
+  static CURLcode OnTls(CURL* handle, void* context, void* self);
   static int OnRequest(void* self, char* ip, char* local_ip, int port, int local_port);
   bool Judge(const absl::StatusOr<IpAddress>& address);
+  bool ends_in_doubt() const;
+  void ForbidReuse();
   void SetHeaders(const Ask& ask);
 
   const HandleSettings* const settings_;
@@ -116,8 +135,11 @@ class Exchange {
 
   ResponseHead head_;
   bool head_complete_ = false, connected_ = false, for_reading_ = false;
-  bool blocked_ = false, broken_off_ = false;
-  const char* refusal_ = nullptr;
+  bool blocked_ = false, broken_off_ = false, flooded_ = false, stale_ = false;
+  int opened_ = -1;  // The socket, where a new one was needed.
+  bool tls_ = false, reuse_forbidden_ = false;
+  std::shared_ptr<Connection> connection_;
+  CURLcode code_ = CURLE_OK;
   uint64_t body_bytes_ = 0;
   absl::Time started_, last_bytes_;
   char error_[CURL_ERROR_SIZE];

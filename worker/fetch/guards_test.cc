@@ -20,6 +20,8 @@ class GuardsTest : public testing::Test {
     settings.user_agent = "test";
     settings.policy = &policy_;
     settings.poller = &poller_;
+    settings.connections = &connections_;
+    settings.beat = watchdog_.beat(0);
     settings.first_range_headers = settings.Headers(Ask());
     settings.whole_headers = settings.Headers(Ask{.ranged = false, .if_range = {}});
     return settings;
@@ -48,6 +50,8 @@ class GuardsTest : public testing::Test {
   }
 
   Poller poller_;
+  Connections connections_;
+  Watchdog watchdog_{1};
   AddressPolicy policy_;
   const Limits limits_;
   ByteBudget budget_{1 << 20};

@@ -21,8 +21,12 @@ constexpr double kSpare = 0.05;
 
 }  // namespace
 
-Loop::Loop(const Options& options, Dispatcher::Share share, const std::string& ca_file)
-    : options_(options), share_(share), ca_file_(ca_file), wakeup_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+Loop::Loop(const Options& options, Dispatcher::Share share, const std::string& ca_file, Watchdog::Beat* beat)
+    : options_(options),
+      share_(share),
+      ca_file_(ca_file),
+      beat_(beat),
+      wakeup_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   IMGFLEET_CHECK(wakeup_ >= 0);
   thread_ = std::thread([this] { Run(); });
 }
@@ -86,6 +90,9 @@ void Loop::Run() {
   settings.poller = &poller_;
   settings.first_range_headers = settings.Headers(Ask());
   settings.whole_headers = settings.Headers(Ask{.ranged = false, .if_range = {}});
+  settings.connections = &connections_;
+  settings.beat = beat_;
+  beat_->Begin();
   now_ = measured_since_ = options_.clock->Boot();
   dispatcher_ = std::make_unique<Dispatcher>(
       options_, share_, std::move(settings), [this] { Wake(); }, &now_);

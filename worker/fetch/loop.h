@@ -17,8 +17,8 @@ namespace imgfleet::fetch {
 // Thread-safe.
 class Loop {
  public:
-  // `options` must outlive the loop. `ca_file` is the file to trust, empty for the system's.
-  Loop(const Options& options, Dispatcher::Share share, const std::string& ca_file);
+  // `options` and `beat` must outlive the loop. `ca_file` is the file to trust, empty for the system's.
+  Loop(const Options& options, Dispatcher::Share share, const std::string& ca_file, Watchdog::Beat* beat);
   // Ends everything that is left with kAbandoned.
   ~Loop();
 
@@ -39,6 +39,7 @@ class Loop {
   const Options& options_;
   const Dispatcher::Share share_;
   const std::string ca_file_;
+  Watchdog::Beat* const beat_;
   const int wakeup_;
 
   std::atomic<uint32_t> held_{0};
@@ -57,6 +58,7 @@ class Loop {
   absl::Time measured_since_;
   absl::Duration waited_;  // Since then.
   Poller poller_;
+  Connections connections_;
   std::unique_ptr<Dispatcher> dispatcher_;
 
   std::thread thread_;  // The last: it uses all above.

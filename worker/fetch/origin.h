@@ -70,12 +70,19 @@ struct Origin {
   absl::Time addresses_expire = absl::InfinitePast();
   // Later than that while nobody answers for the name.
   absl::Time use_stale_until = absl::InfinitePast();
+  bool http2 = true;
   std::shared_ptr<const Route> route;
 
   // Takes the next address for new connections.
   void UseAddress(size_t index) {
     address = index % addresses.size();
-    route = std::make_shared<Route>(addresses[address], connect_port);
+    route = std::make_shared<Route>(addresses[address], connect_port, http2);
+  }
+  // From now on HTTP/1.1 alone is spoken with it.
+  void RefuseHttp2() {
+    if (!http2) return;
+    http2 = false;
+    if (!addresses.empty()) UseAddress(address);
   }
 };
 

@@ -145,13 +145,13 @@ TEST(ResponseHead, RefusesConflictsAndFloods) {
   ResponseHead head;
   EXPECT_EQ(head.Add("Content-Length: 10\r\n"), ResponseHead::Line::kMore);
   EXPECT_EQ(head.Add("Content-Length: 10\r\n"), ResponseHead::Line::kMore);
-  EXPECT_EQ(head.Add("Content-Length: 11\r\n"), ResponseHead::Line::kConflict);
+  EXPECT_EQ(head.Add("Content-Length: 11\r\n"), ResponseHead::Line::kRefused);
   head.Clear();
-  EXPECT_EQ(head.Add("Content-Length: 10, 11\r\n"), ResponseHead::Line::kConflict);
-  EXPECT_EQ(head.Add("Content-Length: -1\r\n"), ResponseHead::Line::kConflict);
+  EXPECT_EQ(head.Add("Content-Length: 10, 11\r\n"), ResponseHead::Line::kRefused);
+  EXPECT_EQ(head.Add("Content-Length: -1\r\n"), ResponseHead::Line::kRefused);
   head.Clear();
   EXPECT_EQ(head.Add("X: " + std::string(40'000, 'x') + "\r\n"), ResponseHead::Line::kMore);
-  EXPECT_EQ(head.Add("X: " + std::string(40'000, 'x') + "\r\n"), ResponseHead::Line::kTooLarge);
+  EXPECT_EQ(head.Add("X: " + std::string(40'000, 'x') + "\r\n"), ResponseHead::Line::kRefused);
 }
 
 TEST(ResponseHead, RetryAfterTakesDates) {

@@ -1,6 +1,7 @@
 #include "worker/fetch/reading.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -39,6 +40,7 @@ void Reading::Begin(Client* client, const Limits* limits, ByteBudget* budget) {
   ask_.last = kFirstRangeBytes - 1;
   ask_.if_range.clear();
   asked_ = 1;
+  short_parts_ = false;
   prefix_.clear();
   piece_.clear();
   piece_offset_ = 0;
@@ -72,6 +74,11 @@ Reading::Flow Reading::Fail(Failure failure, std::string message) {
   return Flow::kBreakOff;
 }
 
+Reading::Flow Reading::FailTooLarge() {
+  return Fail(Failure::kBodyTooLarge, absl::StrCat("the body is larger than the ", limits_->max_body_bytes,
+                                                   " bytes that the job allows"));
+}
+
 void Reading::AskWhole() {
   ask_.ranged = false;
   ask_.if_range.clear();
@@ -87,6 +94,8 @@ bool Reading::Reserve(uint64_t needed) {
   if (wanted <= memory_wanted_) return true;
   if (budget_->TryReserve(wanted, &memory_)) {
     memory_wanted_ = wanted;
+    // At once and not by doubling: a buffer that moves is there twice. What is not written costs nothing.
+    prefix_.reserve(wanted);
     return true;
   }
   wait_for_memory_ = true;
@@ -97,7 +106,7 @@ bool Reading::Reserve(uint64_t needed) {
 Reading::Flow Reading::OnHead(const ResponseHead& head) {
   mode_ = Mode::kNone;
   broken_off_ = looked_ = false;
-  received_ = 0;
+  received_ = encoded_ = 0;
   decoder_.reset();
   if (head.status == 206) return OnPartialHead(head);
   if (head.status != 416) return OnWholeHead(head);
@@ -140,6 +149,7 @@ Reading::Flow Reading::OnPartialHead(const ResponseHead& head) {
                                                       " bytes, Content-Length ", *head.content_length));
   }
   mode_ = Mode::kPartial;
+  short_parts_ |= range.last < std::min(ask_.last, *range.total - 1);
   total_ = range.total;
   size_source_ = SizeSource::kContentRange;
   etag_ = head.etag;
@@ -199,6 +209,9 @@ Reading::Flow Reading::OnBody(absl::string_view bytes) {
       return Flow::kGoOn;
     case Mode::kWhole: {
       if (decoder_ == nullptr) return OnWholeBytes(bytes);
+      // What decodes to nothing costs as well.
+      encoded_ += bytes.size();
+      if (encoded_ > limits_->max_body_bytes) return FailTooLarge();
       const auto result = decoder_->Decode(
           bytes, [this](absl::string_view decoded) { return OnWholeBytes(decoded) == Flow::kGoOn; });
       if (result == ContentDecoder::Result::kCorrupt) {
@@ -220,8 +233,7 @@ Reading::Flow Reading::OnBody(absl::string_view bytes) {
 Reading::Flow Reading::OnWholeBytes(absl::string_view bytes) {
   received_ += bytes.size();
   if (received_ > limits_->max_body_bytes) {
-    return Fail(Failure::kBodyTooLarge, absl::StrCat("the body is larger than the ", limits_->max_body_bytes,
-                                                     " bytes that the job allows"));
+    return FailTooLarge();
   }
   if (stopped_ || (satisfied_ && extent_ == Extent::kAsNeeded)) {
     drained_ += bytes.size();
@@ -290,7 +302,12 @@ void Reading::Inspect(absl::string_view prefix) {
 
 Reading::Next Reading::NextRange() {
   if (++asked_ > kMaxAsks) {
-    Fail(Failure::kInternal, absl::StrCat("no answer found after ", kMaxAsks, " ranges"));
+    if (short_parts_) {
+      Fail(Failure::kRangeMismatch, absl::StrCat("the origin answers with parts of a few bytes: ", kMaxAsks,
+                                                 " of them did not suffice"));
+    } else {
+      Fail(Failure::kInternal, absl::StrCat("no answer found after ", kMaxAsks, " ranges"));
+    }
     return Next::kFailed;
   }
   const bool extends_piece = !piece_.empty() && verdict_.offset == piece_offset_ + piece_.size();
@@ -327,7 +344,7 @@ Reading::Next Reading::OnEnd(bool intact) {
   if (stopped_) return Next::kDone;
   const bool short_part = mode_ == Mode::kPartial && received_ < expected_;
   if (!intact || mode_ == Mode::kNone || short_part ||
-      (decoder_ != nullptr && received_ > 0 && !decoder_->finished())) {
+      (decoder_ != nullptr && encoded_ > 0 && !decoder_->finished())) {
     Fail(Failure::kProtocol, absl::StrCat("the body broke off after ", received_, " bytes"));
     return Next::kFailed;
   }

@@ -74,6 +74,12 @@ class Reading {
   // All that was asked of this transfer has come: that it fails later does no harm.
   bool satisfied() const { return satisfied_ || stopped_; }
 
+  // The same of the answer being read, with the body's size.
+  bool rest_is_not_needed() const {
+    return extent_ == Extent::kAsNeeded && failure_ == Failure::kNone && mode_ == Mode::kWhole &&
+           (stopped_ || (satisfied_ && total_.has_value()));
+  }
+
   Failure failure() const { return failure_; }
   const std::string& message() const { return message_; }
   uint64_t size() const { return total_.value_or(0); }
@@ -95,6 +101,7 @@ class Reading {
   bool Reserve(uint64_t needed);
   void ReleaseMemory();
   Flow Fail(Failure failure, std::string message);
+  Flow FailTooLarge();
   void AskWhole();
 
   Client* client_ = nullptr;
@@ -106,6 +113,7 @@ class Reading {
 
   Ask ask_;
   uint32_t asked_ = 0;
+  bool short_parts_ = false;  // Parts came that were shorter than they had to be.
   std::string prefix_, piece_;
   uint64_t piece_offset_ = 0;
   std::optional<uint64_t> total_;
@@ -125,6 +133,7 @@ class Reading {
   bool into_piece_ = false;
   uint64_t expected_ = 0;  // Of a partial answer.
   uint64_t received_ = 0;  // Of this answer, decoded.
+  uint64_t encoded_ = 0;   // The same as it came, where there is a decoder.
   uint64_t next_inspection_ = 0;
   uint64_t drained_ = 0;
   std::unique_ptr<ContentDecoder> decoder_;

@@ -28,8 +28,11 @@ void Dispatcher::OnRefusal(Exchange* exchange) {
     Origin* const origin = exchange->fetch->origin;
     Refuse(Leave(exchange, Sign::kRefusal), origin, wait);
   } else {
-    Fail(Leave(exchange, Sign::kNone), Failure::kHttpStatus, absl::StrCat("the origin answered ", status),
-         WorthARetry(status));
+    // Redirects that name no place come here as well.
+    Fail(
+        Leave(exchange, Sign::kNone), Failure::kHttpStatus,
+        absl::StrCat("the origin answered ", status, IsRedirect(status) ? " without saying where to go" : ""),
+        WorthARetry(status));
   }
 }
 

@@ -3,10 +3,12 @@
 #include <curl/curl.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
@@ -15,11 +17,21 @@ namespace {
 
 // Of a header that is kept only to be reported; longer values are cut.
 constexpr size_t kMaxReportedBytes = 512;
+// Seconds: a wait that is none.
+constexpr uint64_t kLongest = 1u << 30;
 
 std::optional<uint64_t> Number(absl::string_view text) {
   uint64_t number;
-  if (text.empty() || !absl::ascii_isdigit(text[0]) || !absl::SimpleAtoi(text, &number)) return std::nullopt;
+  if (text.empty() || !std::all_of(text.begin(), text.end(), absl::ascii_isdigit) ||
+      !absl::SimpleAtoi(text, &number))
+    return std::nullopt;
   return number;
+}
+
+// Of a body or a place in it.
+std::optional<uint64_t> Size(absl::string_view text) {
+  const std::optional<uint64_t> number = Number(text);
+  return number.has_value() && *number <= kMaxSize ? number : std::nullopt;
 }
 
 void Keep(absl::string_view value, std::string* field, size_t limit = kMaxReportedBytes) {
@@ -43,13 +55,13 @@ std::optional<ContentRange> ContentRange::Parse(absl::string_view value) {
   const absl::string_view range = value.substr(0, slash), total = value.substr(slash + 1);
   ContentRange parsed;
   if (total != "*") {
-    parsed.total = Number(total);
+    parsed.total = Size(total);
     if (!parsed.total.has_value()) return std::nullopt;
   }
   if (range == "*") return parsed.total.has_value() ? std::optional(parsed) : std::nullopt;
   const size_t dash = range.find('-');
   if (dash == absl::string_view::npos) return std::nullopt;
-  const std::optional<uint64_t> first = Number(range.substr(0, dash)), last = Number(range.substr(dash + 1));
+  const std::optional<uint64_t> first = Size(range.substr(0, dash)), last = Size(range.substr(dash + 1));
   if (!first.has_value() || !last.has_value() || *last < *first) return std::nullopt;
   if (parsed.total.has_value() && *last >= *parsed.total) return std::nullopt;
   parsed.satisfied = true;
@@ -61,36 +73,65 @@ std::optional<ContentRange> ContentRange::Parse(absl::string_view value) {
 void ResponseHead::Clear() {
   status = 0;
   content_length.reset();
-  chunked = false;
+  chunked = multiplexed = false;
   coding = Coding::kIdentity;
   range.reset();
   range_broken = false;
-  for (std::string* field :
-       {&content_encoding, &content_type, &etag, &last_modified, &location, &retry_after}) {
+  for (std::string* field : {&content_encoding, &content_type, &etag, &last_modified, &location, &retry_after,
+                             &content_range_, &refusal_}) {
     field->clear();
   }
-  bytes_ = 0;
+  bytes_ = lines_ = 0;
+  complete_ = matters_ = false;
+}
+
+ResponseHead::Line ResponseHead::Refuse(std::string refusal) {
+  refusal_ = std::move(refusal);
+  return Line::kRefused;
 }
 
 ResponseHead::Line ResponseHead::Add(absl::string_view line) {
   bytes_ += line.size();
-  if (bytes_ > kMaxHeadBytes) return Line::kTooLarge;
+  if (bytes_ > kMaxHeadBytes) return Refuse(kHeadTooLarge);
+  if (++lines_ > kMaxHeadLines) {
+    return Refuse(absl::StrCat("the answer has more than ", kMaxHeadLines, " headers"));
+  }
+  if (complete_) return Line::kMore;
   while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.remove_suffix(1);
-  if (line.empty()) return status >= 200 ? Line::kEnd : Line::kMore;
-  if (absl::StartsWith(line, "HTTP/")) {
-    const size_t bytes = bytes_;
-    Clear();
-    bytes_ = bytes;
-    const size_t space = line.find(' ');
-    uint32_t number = 0;
-    if (space != absl::string_view::npos && absl::SimpleAtoi(line.substr(space + 1, 3), &number)) {
-      status = number;
+  if (line.empty()) {
+    if (status >= 200) {
+      complete_ = true;
+      return Line::kEnd;
     }
+    status = 0;  // The end of an interim answer: another status line follows.
     return Line::kMore;
   }
+  if (absl::StartsWith(line, "HTTP/")) return StatusLine(line);
+  if (line[0] == ' ' || line[0] == '\t') {
+    // RFC 9112 section 5.2: obsolete. What nothing depends on may be folded.
+    return matters_ ? Refuse("a header of the answer that matters is folded over two lines") : Line::kMore;
+  }
+  matters_ = false;
   const size_t colon = line.find(':');
   if (colon == absl::string_view::npos) return Line::kMore;
   return Field(line.substr(0, colon), absl::StripAsciiWhitespace(line.substr(colon + 1)));
+}
+
+ResponseHead::Line ResponseHead::StatusLine(absl::string_view line) {
+  if (status != 0) return Refuse("the answer has a second status line within its head");
+  const size_t bytes = bytes_, lines = lines_;
+  Clear();
+  bytes_ = bytes;
+  lines_ = lines;
+  const size_t space = line.find(' ');
+  const absl::string_view digits = space == absl::string_view::npos ? "" : line.substr(space + 1, 3);
+  const std::optional<uint64_t> number = Number(digits);
+  if (!number.has_value()) return Refuse("the answer's status line cannot be read");
+  if (*number < 100) return Refuse(absl::StrCat("the answer's status is ", digits));
+  if (*number == 101) return Refuse("the origin switched to another protocol though nobody asked for one");
+  status = static_cast<uint32_t>(*number);
+  multiplexed = absl::StartsWith(line, "HTTP/2 ");
+  return Line::kMore;
 }
 
 ResponseHead::Line ResponseHead::Field(absl::string_view name, absl::string_view value) {
@@ -100,7 +141,7 @@ ResponseHead::Line ResponseHead::Field(absl::string_view name, absl::string_view
       if (EqualsIgnoreCase(name, "etag")) Keep(value, &etag);
       break;
     case 8:
-      if (EqualsIgnoreCase(name, "location")) Keep(value, &location, kMaxHeadBytes);
+      if (EqualsIgnoreCase(name, "location")) return AddLocation(value);
       break;
     case 11:
       if (EqualsIgnoreCase(name, "retry-after")) Keep(value, &retry_after);
@@ -112,29 +153,22 @@ ResponseHead::Line ResponseHead::Field(absl::string_view name, absl::string_view
       if (EqualsIgnoreCase(name, "last-modified")) {
         Keep(value, &last_modified);
       } else if (EqualsIgnoreCase(name, "content-range")) {
-        range = ContentRange::Parse(value);
-        range_broken = !range.has_value();
+        return AddRange(value);
       }
       break;
     case 14:
-      if (EqualsIgnoreCase(name, "content-length")) {
-        for (const absl::string_view part : absl::StrSplit(value, ',')) {
-          const std::optional<uint64_t> length = Number(absl::StripAsciiWhitespace(part));
-          if (!length.has_value()) return Line::kConflict;
-          if (content_length.has_value() && *content_length != *length) return Line::kConflict;
-          content_length = length;
-        }
-      }
+      if (EqualsIgnoreCase(name, "content-length")) return AddLength(value);
       break;
     case 16:
       if (EqualsIgnoreCase(name, "content-encoding")) {
         // Two headers, or a list of codings, is more than one coding: none that we undo.
         coding = content_encoding.empty() ? ReadCoding(value) : Coding::kOther;
         Keep(value, &content_encoding);
+        matters_ = true;
       }
       break;
     case 17:
-      if (EqualsIgnoreCase(name, "transfer-encoding")) chunked = true;
+      if (EqualsIgnoreCase(name, "transfer-encoding")) chunked = matters_ = true;
       break;
     default:
       break;
@@ -142,11 +176,47 @@ ResponseHead::Line ResponseHead::Field(absl::string_view name, absl::string_view
   return Line::kMore;
 }
 
-std::optional<absl::Duration> ResponseHead::RetryAfter(absl::Time now) const {
-  if (const std::optional<uint64_t> seconds = Number(retry_after)) {
-    return absl::Seconds(std::min<uint64_t>(*seconds, 1u << 30));
+// A list of one number again and again counts as that number (RFC 9110 section 8.6).
+ResponseHead::Line ResponseHead::AddLength(absl::string_view value) {
+  matters_ = true;
+  for (const absl::string_view part : absl::StrSplit(value, ',')) {
+    const std::optional<uint64_t> length = Size(absl::StripAsciiWhitespace(part));
+    if (!length.has_value()) return Refuse("the answer's Content-Length cannot be read");
+    if (content_length.has_value() && *content_length != *length) {
+      return Refuse("the answer's Content-Length headers contradict each other");
+    }
+    content_length = length;
   }
+  return Line::kMore;
+}
+
+ResponseHead::Line ResponseHead::AddRange(absl::string_view value) {
+  matters_ = true;
+  if ((range.has_value() || range_broken) && content_range_ != value) {
+    return Refuse("the answer's Content-Range headers contradict each other");
+  }
+  Keep(value, &content_range_);
+  range = ContentRange::Parse(content_range_);
+  range_broken = !range.has_value();
+  return Line::kMore;
+}
+
+ResponseHead::Line ResponseHead::AddLocation(absl::string_view value) {
+  matters_ = true;
+  if (!location.empty() && location != value) {
+    return Refuse("the answer's Location headers contradict each other");
+  }
+  Keep(value, &location, kMaxHeadBytes);
+  return Line::kMore;
+}
+
+std::optional<absl::Duration> ResponseHead::RetryAfter(absl::Time now) const {
   if (retry_after.empty()) return std::nullopt;
+  if (std::all_of(retry_after.begin(), retry_after.end(), absl::ascii_isdigit)) {
+    return absl::Seconds(std::min<uint64_t>(Number(retry_after).value_or(kLongest), kLongest));
+  }
+  // Every form of date begins with the day's name; libcurl would read dates out of less.
+  if (!absl::ascii_isalpha(retry_after[0])) return std::nullopt;
   const time_t date = curl_getdate(retry_after.c_str(), nullptr);
   if (date < 0) return std::nullopt;
   return std::max(absl::FromTimeT(date) - now, absl::ZeroDuration());

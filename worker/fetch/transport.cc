@@ -72,8 +72,7 @@ bool Transport::RunTimers(absl::Time now) {
   now_ = now;
   if (next_turn_ > now) return false;
   next_turn_ = absl::InfiniteFuture();
-  int running;
-  curl_multi_socket_action(multi_, CURL_SOCKET_TIMEOUT, 0, &running);
+  Act(CURL_SOCKET_TIMEOUT, 0);
   return true;
 }
 
@@ -81,8 +80,18 @@ void Transport::OnEvent(int fd, uint32_t events, absl::Time now) {
   now_ = now;
   const int flags = (events & EPOLLIN ? CURL_CSELECT_IN : 0) | (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
                     (events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
+  Act(fd, flags);
+}
+
+void Transport::Act(curl_socket_t fd, int flags) {
   int running;
+  settings_.beat->Enter();
   curl_multi_socket_action(multi_, fd, flags, &running);
+  settings_.beat->Leave();
+  flooded_ = settings_.beat->TakeFreed();
+  if (flooded_ == 0) return;
+  Collect();
+  flooded_ = 0;
 }
 
 void Transport::Collect() {
@@ -95,6 +104,7 @@ void Transport::Collect() {
     curl_easy_getinfo(handle, CURLINFO_PRIVATE, &exchange);
     auto* const over = reinterpret_cast<Exchange*>(exchange);
     Break(over);
+    if (flooded_ != 0 && code != CURLE_OK && over->local_port() == flooded_) over->Flooded();
     done_(over, code);
   }
 }

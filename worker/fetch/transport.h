@@ -49,12 +49,14 @@ class Transport {
   static int OnSocket(CURL* handle, curl_socket_t fd, int what, void* self, void* socket_data);
   static int OnTimer(CURLM* multi, long timeout_ms, void* self);
   void Unlist(Exchange* exchange);
+  void Act(curl_socket_t fd, int flags);
 
   const HandleSettings settings_;
   const std::function<void(Exchange*, CURLcode)> done_;
   CURLM* const multi_;
   CURLSH* const share_;
   Slots slots_;
+  int flooded_ = 0;  // Local port of a connection that the watchdog has just cut.
   std::vector<std::unique_ptr<Exchange>> exchanges_;
   std::vector<Exchange*> idle_, running_;
   absl::Time now_ = absl::InfinitePast(), next_turn_ = absl::InfiniteFuture();

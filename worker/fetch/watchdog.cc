@@ -1,0 +1,111 @@
+#include "worker/fetch/watchdog.h"
+
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "common/log.h"
+
+namespace imgfleet::fetch {
+namespace {
+
+constexpr absl::Duration kPeriod = absl::Milliseconds(100);
+// Over which it is seen from which socket a loop reads.
+constexpr useconds_t kGlance = 5000;
+
+// Bytes that this process has taken from the socket so far.
+int64_t Taken(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  int waiting = 0;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || ioctl(fd, SIOCINQ, &waiting) != 0) return 0;
+  return static_cast<int64_t>(info.tcpi_bytes_received) - waiting;
+}
+
+int LocalPort(int fd) {
+  sockaddr_in6 own{};  // An IPv4 address has its port in the same place.
+  socklen_t size = sizeof(own);
+  getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size);
+  return ntohs(own.sin6_port);
+}
+
+}  // namespace
+
+void Watchdog::Beat::Begin() {
+  IMGFLEET_CHECK(pthread_getcpuclockid(pthread_self(), &cpu_clock_) == 0);
+  begun_.store(true, std::memory_order_release);
+}
+
+void Watchdog::Beat::Opened(int fd) {
+  absl::MutexLock lock(&mutex_);
+  sockets_.insert(fd);
+}
+
+void Watchdog::Beat::Closed(int fd) {
+  absl::MutexLock lock(&mutex_);
+  sockets_.erase(fd);
+}
+
+absl::Duration Watchdog::Beat::Cpu() const {
+  timespec used{};
+  clock_gettime(cpu_clock_, &used);
+  return absl::DurationFromTimespec(used);
+}
+
+void Watchdog::Beat::Free() {
+  absl::MutexLock lock(&mutex_);  // Nothing is closed meanwhile.
+  std::vector<std::pair<int, int64_t>> before;
+  for (const int fd : sockets_) before.emplace_back(fd, Taken(fd));
+  usleep(kGlance);
+  int guilty = -1;
+  int64_t most = 0;
+  for (const auto& [fd, taken] : before) {
+    if (const int64_t more = Taken(fd) - taken; more > most) {
+      guilty = fd;
+      most = more;
+    }
+  }
+  if (guilty < 0) return;
+  freed_.store(LocalPort(guilty), std::memory_order_relaxed);
+  shutdown(guilty, SHUT_RDWR);
+}
+
+Watchdog::Watchdog(size_t loops) {
+  for (size_t i = 0; i < loops; ++i) beats_.push_back(std::make_unique<Beat>());
+  thread_ = std::thread([this] { Run(); });
+}
+
+Watchdog::~Watchdog() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stop_ = true;
+  }
+  thread_.join();
+}
+
+void Watchdog::Run() {
+  absl::MutexLock lock(&mutex_);
+  while (!mutex_.AwaitWithTimeout(absl::Condition(&stop_), kPeriod)) {
+    for (const std::unique_ptr<Beat>& beat : beats_) Look(*beat);
+  }
+}
+
+void Watchdog::Look(Beat& beat) {
+  if (!beat.begun_.load(std::memory_order_acquire)) return;
+  const uint64_t calls = beat.calls_.load(std::memory_order_relaxed);
+  const bool within = calls % 2 == 1;
+  if (!within || calls != beat.seen_calls_) {
+    beat.seen_calls_ = calls;
+    if (within) beat.seen_cpu_ = beat.Cpu();
+    return;
+  }
+  if (beat.Cpu() - beat.seen_cpu_ >= kMostCpu) beat.Free();
+}
+
+}  // namespace imgfleet::fetch
