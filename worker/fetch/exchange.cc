@@ -15,9 +15,11 @@ namespace {
 
 // Of the body of a redirect or an error page: read so that the connection can be used again.
 constexpr uint64_t kMaxUnusedBody = 64 << 10;
-// What libcurl reads at a time. Of whole bodies more at once costs a sixth less; still more leaves the cache, and memory
-// that has to be had anew each time.
-constexpr long kRangeBuffer = CURL_MAX_WRITE_SIZE, kBodyBuffer = 64 << 10;
+// What libcurl reads at a time, into a buffer that it holds from before a request is sent, and that is a byte longer. A
+// first range comes at one go with its head. Of whole bodies more at once costs a sixth less; still more leaves the
+// cache, and memory that has to be had anew each time. Of thousands of requests the buffers would be most of what the
+// process takes, while most of them wait for their origins.
+constexpr long kRangeBuffer = (16 << 10) - 1, kBodyBuffer = 64 << 10, kCrowdBuffer = (2 << 10) - 1;
 
 StringList MakeList(std::initializer_list<std::string> texts) {
   curl_slist* list = nullptr;
@@ -97,7 +99,10 @@ void Exchange::Prepare(const std::string& url, std::shared_ptr<const Route> rout
     route_ = std::move(route);
   }
   SetHeaders(reading_.ask());
-  const long buffer = reading_.ask().ranged ? kRangeBuffer : kBodyBuffer;
+}
+
+void Exchange::UseBuffer(bool crowded) {
+  const long buffer = crowded ? kCrowdBuffer : reading_.ask().ranged ? kRangeBuffer : kBodyBuffer;
   if (buffer != buffer_) Set(handle_, CURLOPT_BUFFERSIZE, buffer);
   buffer_ = buffer;
 }

@@ -58,6 +58,8 @@ class Exchange {
 
   // Prepares the request that reading() asks for. `clock` is the loop's present.
   void Prepare(const std::string& url, std::shared_ptr<const Route> route, const absl::Time* clock);
+  // For what was prepared: where libcurl reads into. `crowded`: thousands of requests are under way.
+  void UseBuffer(bool crowded);
   CURL* handle() const { return handle_; }
   // Of the attempt that this exchange serves; several requests may belong to it.
   Reading& reading() { return reading_; }
@@ -128,7 +130,7 @@ class Exchange {
   CURL* const handle_;
   StringList own_headers_;
   const curl_slist* headers_set_ = nullptr;
-  long buffer_ = CURL_MAX_WRITE_SIZE;  // libcurl's own.
+  long buffer_ = 0;
   std::shared_ptr<const Route> route_;
   Reading reading_;
   const absl::Time* clock_ = nullptr;

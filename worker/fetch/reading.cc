@@ -62,9 +62,8 @@ void Reading::Release() {
 void Reading::ReleaseMemory() {
   memory_.ShrinkTo(0);
   memory_wanted_ = 0;
-  for (std::string* bytes : {&prefix_, &piece_}) {
-    if (bytes->capacity() > 2 * kFirstRangeBytes) std::string().swap(*bytes);
-  }
+  std::string().swap(prefix_);
+  std::string().swap(piece_);
 }
 
 Reading::Flow Reading::Fail(Failure failure, std::string message) {

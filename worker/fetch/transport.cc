@@ -7,6 +7,12 @@
 #include "common/log.h"
 
 namespace imgfleet::fetch {
+namespace {
+
+// So many requests under way are a crowd.
+constexpr size_t kCrowd = 512;
+
+}  // namespace
 
 Transport::Transport(HandleSettings settings, SlotPool* slots, uint32_t max_running,
                      std::function<void(Exchange*, CURLcode)> done)
@@ -54,6 +60,7 @@ void Transport::GiveBack(Exchange* exchange) {
 void Transport::Start(Exchange* exchange) {
   exchange->position = running_.size();
   running_.push_back(exchange);
+  exchange->UseBuffer(running_.size() > kCrowd);
   IMGFLEET_CHECK(curl_multi_add_handle(multi_, exchange->handle()) == CURLM_OK);
 }
 

@@ -12,9 +12,9 @@
 namespace imgfleet::task {
 namespace {
 
-// Items held for each that can be in flight: enough that every origin of a mixed list has some, and that a fast one
-// does not run dry while the next lease is on its way.
-constexpr uint32_t kHeldPerRunning = 8;
+// Items held: enough that every origin of a mixed list has some, and that a fast one does not run dry while the next
+// lease is on its way. Each takes a kilobyte or two.
+constexpr uint32_t kHeldPerRunning = 2;
 constexpr uint32_t kMinHeld = 4096;
 
 // Nothing is measured less deeply than was asked for without saying so.
