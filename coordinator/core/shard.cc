@@ -124,6 +124,7 @@ ChunkCheck CheckChunk(const Shard& shard, const Chunk& chunk) {
 void CommitOffsets(Shard& shard, const std::vector<uint32_t>& offsets) {
   for (const uint32_t offset : offsets) shard.committed.Set(offset);
   shard.losses = 0;
+  shard.put_offs = 0;
   shard.excused = true;
   if (Open(shard) == 0) {
     shard.state = ShardState::kDone;
@@ -139,6 +140,7 @@ bool HandBack(Shard& shard, uint64_t epoch, absl::Time now, absl::Time not_befor
   if (Void(shard, epoch)) return true;  // A repetition.
   shard.holder.clear();
   shard.state = not_before > now ? ShardState::kDelayed : ShardState::kReady;
+  if (not_before > now) ++shard.put_offs;
   shard.due = not_before;
   return true;
 }

@@ -49,6 +49,7 @@ struct Shard {
   uint32_t suspects_end = 0;  // Of the open offsets below, one kills workers; 0 where nothing is suspected.
   uint32_t losses = 0;        // Lost leases in a row.
   bool excused = false;       // Losing the current lease says nothing against its items.
+  uint32_t put_offs = 0;      // Hand-backs with not_before since the last committed chunk.
   Bitmap committed;           // Which offsets have an outcome.
 };
 

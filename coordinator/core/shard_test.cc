@@ -106,6 +106,23 @@ TEST(Shard, RepetitionIsRecognisedAfterTheLeaseIsOver) {
   EXPECT_EQ(CheckChunk(shard, ChunkOf(1, {1})).verdict, ChunkVerdict::kStale);
 }
 
+TEST(Shard, PutOffsCountUntilSomethingIsCommitted) {
+  Shard shard = Fresh(2);
+  for (uint32_t i = 1; i <= 3; ++i) {
+    Lease(shard, "w", kUntil);
+    EXPECT_TRUE(HandBack(shard, i, kNow, kNow + absl::Seconds(60)));
+    EXPECT_TRUE(HandBack(shard, i, kNow, kNow + absl::Seconds(60))) << "a repetition";
+    EXPECT_EQ(shard.put_offs, i);
+    ComeDue(shard);
+  }
+  Lease(shard, "w", kUntil);
+  EXPECT_TRUE(HandBack(shard, 4, kNow, kNow)) << "a worker that drains";
+  EXPECT_EQ(shard.put_offs, 3u);
+  Lease(shard, "w", kUntil);
+  CommitOffsets(shard, {0});
+  EXPECT_EQ(shard.put_offs, 0u);
+}
+
 TEST(Shard, LastOutcomeEndsIt) {
   Shard shard = Fresh(2);
   Lease(shard, "w", kUntil);

@@ -84,6 +84,7 @@ struct LeasedShard {
   uint64_t first_index = 0;
   std::string payload;
   std::vector<uint32_t> offsets;  // What is leased: without an outcome, ascending.
+  uint32_t put_offs = 0;          // Shard::put_offs.
 };
 
 struct Chunk {

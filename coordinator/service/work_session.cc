@@ -187,6 +187,7 @@ void WorkSession::Acquired(absl::StatusOr<std::vector<core::LeasedShard>> shards
     lease->set_items(std::move(shard.payload));
     lease->mutable_offsets()->Add(shard.offsets.begin(), shard.offsets.end());
     lease->set_lease_number(leases_sent_);
+    lease->set_put_offs(shard.put_offs);
   }
 }
 

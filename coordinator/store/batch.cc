@@ -229,6 +229,7 @@ absl::StatusOr<core::LeasedShard> Batch::LeaseTo(const std::string& holder, JobR
   leased.lease = {shard.row.key, shard.row.epoch};
   leased.spec = job.row.job.spec;
   leased.first_index = shard.row.first_index;
+  leased.put_offs = shard.row.put_offs;
   ASSIGN_OR_RETURN(leased.payload, transaction_.GetPayload(shard.row.key));
   return leased;
 }

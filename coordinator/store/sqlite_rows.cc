@@ -50,6 +50,7 @@ core::Shard ShardFrom(const Rows& row) {
   shard.losses = static_cast<uint32_t>(row.Int(11));
   shard.excused = row.Int(12) != 0;
   shard.committed = core::Bitmap::FromBytes(row.Text(13));
+  shard.put_offs = static_cast<uint32_t>(row.Int(14));
   return shard;
 }
 

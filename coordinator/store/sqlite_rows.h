@@ -15,7 +15,7 @@ namespace imgfleet::store {
   "reasons, last_commit_seq, create_time, end_time, leased_items, ready_shards"
 #define IMGFLEET_SHARD_COLUMNS                                                               \
   "job_id, shard, first_index, items, payload_bytes, state, epoch, holder, due, lease_end, " \
-  "suspects_end, losses, excused, committed"
+  "suspects_end, losses, excused, committed, put_offs"
 #define IMGFLEET_CHUNK_COLUMNS "commit_seq, shard, offsets, payload"
 
 absl::StatusOr<core::JobRecord> JobFrom(const Rows& row);

@@ -49,6 +49,10 @@ CREATE INDEX chunks_by_shard ON chunks (job_id, shard, commit_seq);
     R"sql(
 CREATE INDEX jobs_by_state ON jobs (state);
 )sql",
+    // For items that an origin asks to delay.
+    R"sql(
+ALTER TABLE shards ADD COLUMN put_offs INTEGER NOT NULL DEFAULT 0;
+)sql",
 };
 static_assert(std::size(kMigrations) == kSqliteSchema);
 

@@ -83,7 +83,10 @@ TEST_F(SqliteStoreTest, TakesOverAnOlderSchema) {
     ASSERT_TRUE(Create(*ledger, "job").ok());
   }
   // As schema 1 left it.
-  ASSERT_TRUE(Raw()->Exec("DROP INDEX jobs_by_state; PRAGMA user_version = 1").ok());
+  ASSERT_TRUE(
+      Raw()
+          ->Exec("ALTER TABLE shards DROP COLUMN put_offs; DROP INDEX jobs_by_state; PRAGMA user_version = 1")
+          .ok());
   const std::unique_ptr<Ledger> ledger = OpenLedger();
   EXPECT_EQ(*Raw()->QueryInt("PRAGMA user_version"), kSqliteSchema);
   EXPECT_TRUE(ledger->GetJob("job").ok());

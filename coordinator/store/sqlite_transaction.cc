@@ -82,17 +82,18 @@ absl::StatusOr<std::string> SqliteTransaction::GetPayload(const ShardKey& key) {
 }
 
 absl::Status SqliteTransaction::InsertShard(const Shard& shard, absl::string_view payload) {
-  RETURN_IF_ERROR(insert_shard_.Do(shard.key.job_id, shard.key.shard, shard.first_index, shard.items,
-                                   shard.payload_bytes, State(shard), shard.epoch, shard.holder,
-                                   absl::ToUnixMicros(shard.due), shard.lease_end, shard.suspects_end,
-                                   shard.losses, shard.excused, Blob{shard.committed.bytes()}));
+  RETURN_IF_ERROR(insert_shard_.Do(
+      shard.key.job_id, shard.key.shard, shard.first_index, shard.items, shard.payload_bytes, State(shard),
+      shard.epoch, shard.holder, absl::ToUnixMicros(shard.due), shard.lease_end, shard.suspects_end,
+      shard.losses, shard.excused, Blob{shard.committed.bytes()}, shard.put_offs));
   return insert_items_.Do(shard.key.job_id, shard.key.shard, Blob{payload});
 }
 
 absl::Status SqliteTransaction::UpdateShard(const Shard& shard) {
   RETURN_IF_ERROR(update_shard_.Do(State(shard), shard.epoch, shard.holder, absl::ToUnixMicros(shard.due),
                                    shard.lease_end, shard.suspects_end, shard.losses, shard.excused,
-                                   Blob{shard.committed.bytes()}, shard.key.job_id, shard.key.shard));
+                                   Blob{shard.committed.bytes()}, shard.put_offs, shard.key.job_id,
+                                   shard.key.shard));
   return connection_.Changed() == 1 ? absl::OkStatus() : NoShard(shard.key);
 }
 

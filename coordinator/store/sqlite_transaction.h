@@ -50,11 +50,11 @@ class SqliteTransaction final : public Transaction {
                        "SELECT " IMGFLEET_SHARD_COLUMNS " FROM shards WHERE job_id = ? AND shard = ?"};
   Statement get_payload_{connection_, "SELECT payload FROM items WHERE job_id = ? AND shard = ?"};
   Statement insert_shard_{
-      connection_, "INSERT INTO shards (" IMGFLEET_SHARD_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"};
+      connection_, "INSERT INTO shards (" IMGFLEET_SHARD_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"};
   Statement insert_items_{connection_, "INSERT INTO items (job_id, shard, payload) VALUES (?,?,?)"};
   Statement update_shard_{connection_,
                           "UPDATE shards SET state = ?, epoch = ?, holder = ?, due = ?, lease_end = ?, "
-                          "suspects_end = ?, losses = ?, excused = ?, committed = ? "
+                          "suspects_end = ?, losses = ?, excused = ?, committed = ?, put_offs = ? "
                           "WHERE job_id = ? AND shard = ?"};
   Statement insert_chunk_{connection_,
                           "INSERT INTO chunks (job_id, " IMGFLEET_CHUNK_COLUMNS ") VALUES (?,?,?,?,?)"};

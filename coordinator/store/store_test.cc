@@ -81,6 +81,7 @@ TEST_P(StoreTest, RowsComeBackAsTheyWentIn) {
   shard.suspects_end = 4;
   shard.losses = 2;
   shard.excused = true;
+  shard.put_offs = 4;
   shard.committed.Set(9);
   Transact([&](Transaction& transaction) {
     ASSERT_TRUE(transaction.InsertJob(job).ok());
@@ -116,6 +117,7 @@ TEST_P(StoreTest, RowsComeBackAsTheyWentIn) {
     EXPECT_EQ(back.suspects_end, 4u);
     EXPECT_EQ(back.losses, 2u);
     EXPECT_TRUE(back.excused);
+    EXPECT_EQ(back.put_offs, 4u);
     EXPECT_EQ(back.committed, shard.committed);
     EXPECT_EQ(*transaction.GetPayload({"job", 5}), std::string("a\0b\0", 4));
   });

@@ -104,7 +104,7 @@ void Agent::OnAck(const v1::Ack& ack, absl::Time now) {
       outstanding_ -= items;
       acknowledged_since_report_ += items;
       lease->unacknowledged.erase(sent);
-      CloseIfDone(*lease);
+      CloseIfDone(*lease, now);
       if (acknowledged_since_report_ * 4 >= options_.capacity_items) SendReport(now);
       return;
     }
@@ -140,7 +140,8 @@ void Agent::StartWaiting() {
       continue;
     }
     HeldLease& lease = *found->second;
-    if (!std::exchange(lease.announced, true)) output_.leases.emplace_back(lease.id, lease.spec);
+    if (!std::exchange(lease.announced, true))
+      output_.leases.push_back({lease.id, lease.first_index, lease.spec});
     for (; lease.waiting() && running_ < options_.capacity_items; ++running_, ++lease.running) {
       const uint32_t offset = lease.offsets[lease.next++];
       output_.start.push_back({lease.id, offset, lease.first_index + offset,
@@ -149,18 +150,25 @@ void Agent::StartWaiting() {
   }
 }
 
-void Agent::Finished(uint64_t id, uint32_t offset, const PackedOutcome& outcome, absl::Time now) {
+bool Agent::Finished(uint64_t id, uint32_t offset, const PackedOutcome& outcome, absl::Time now) {
   const auto found = held_.find(id);
-  if (found == held_.end()) return;
+  if (found == held_.end()) return true;
   HeldLease& lease = *found->second;
   IMGFLEET_CHECK(lease.running > 0 && running_ > 0);
   --lease.running;
   --running_;
-  lease.gathering.Add(offset, outcome, now);
+  const bool put_off = outcome.put_off > absl::ZeroDuration() && lease.put_offs < options_.max_put_offs;
+  if (put_off) {
+    lease.not_before = std::min(lease.not_before, now + outcome.put_off);
+  } else {
+    lease.gathering.Add(offset, outcome, now);
+  }
   if (lease.gathering.items() >= options_.chunk_items || lease.gathering.bytes() >= options_.chunk_bytes ||
       (lease.running == 0 && !lease.waiting())) {
     Flush(lease);
   }
+  if (put_off) CloseIfDone(lease, now);
+  return !put_off;
 }
 
 void Agent::Flush(HeldLease& lease) {
@@ -236,7 +244,13 @@ void Agent::SendHandBack(const v1::ShardKey& shard, uint64_t epoch, absl::Durati
   v1::HandBack* back = output_.send.emplace_back().mutable_hand_back();
   *back->mutable_shard() = shard;
   back->set_lease_epoch(epoch);
-  back->mutable_not_before()->set_seconds(absl::ToInt64Seconds(not_before));
+  back->mutable_not_before()->set_seconds(absl::ToInt64Seconds(absl::Ceil(not_before, absl::Seconds(1))));
+}
+
+void Agent::HandBack(const HeldLease& lease, absl::Time now) {
+  const bool put_off = lease.not_before != absl::InfiniteFuture();
+  SendHandBack(lease.shard, lease.epoch,
+               put_off ? std::max(lease.not_before - now, absl::Seconds(1)) : absl::ZeroDuration());
 }
 
 void Agent::Drain(absl::Time now) {
@@ -246,7 +260,7 @@ void Agent::Drain(absl::Time now) {
   for (HeldLease* lease : leases) {
     lease->closing = true;
     if (lease->running == 0) Flush(*lease);
-    CloseIfDone(*lease);
+    CloseIfDone(*lease, now);
   }
   if (welcomed()) SendReport(now);
 }
@@ -258,15 +272,15 @@ void Agent::GiveUp(absl::Time now) {
   for (const uint64_t id : ids) {
     HeldLease& lease = *held_.at(id);
     Flush(lease);
-    SendHandBack(lease.shard, lease.epoch, absl::ZeroDuration());
+    HandBack(lease, now);
     Close(id);
   }
 }
 
-void Agent::CloseIfDone(HeldLease& lease) {
+void Agent::CloseIfDone(HeldLease& lease, absl::Time now) {
   if (lease.running > 0 || lease.waiting() || !lease.gathering.empty() || !lease.unacknowledged.empty())
     return;
-  if (lease.outstanding > 0) SendHandBack(lease.shard, lease.epoch, absl::ZeroDuration());
+  if (lease.outstanding > 0) HandBack(lease, now);
   Close(lease.id);
 }
 

@@ -50,6 +50,8 @@ class Agent {
     absl::Duration chunk_age = absl::Milliseconds(100);
     // Before a chunk that the store could not take is sent again; doubles up to ten times as long.
     absl::Duration retry_delay = absl::Milliseconds(500);
+    // So often in a row a shard is put off for an origin that asks for it; then its items end as they are.
+    uint32_t max_put_offs = 5;
   };
 
   struct StartItem {
@@ -62,7 +64,12 @@ class Agent {
   struct Output {
     std::vector<v1::WorkerMessage> send;  // In this order, on the stream of the last Connected.
     // Leases whose items are about to be started, before their first one.
-    std::vector<std::pair<uint64_t, v1::JobSpec>> leases;
+    struct StartLease {
+      uint64_t lease = 0;
+      uint64_t first_index = 0;
+      v1::JobSpec spec;
+    };
+    std::vector<StartLease> leases;
     std::vector<StartItem> start;
     std::vector<uint64_t> abandon;  // What runs for them is to be broken off; its outcomes are ignored.
     std::vector<uint64_t> closed;   // Nothing more will be started for them; those abandoned are among them.
@@ -74,8 +81,9 @@ class Agent {
   void Connected(absl::Time now);
   void Disconnected();
   void Received(const v1::CoordinatorMessage& message, absl::Time now);
-  // The outcome of a started item. Of a lease that is no longer held it is dropped.
-  void Finished(uint64_t lease, uint32_t offset, const PackedOutcome& outcome, absl::Time now);
+  // The outcome of a started item. Of a lease that is no longer held it is dropped. False where the item was put
+  // off instead: it has no outcome, and will be leased again.
+  bool Finished(uint64_t lease, uint32_t offset, const PackedOutcome& outcome, absl::Time now);
   // What is due by `now`: reports, chunks that are old enough, chunks to be sent again, leases that have
   // lapsed.
   void Tick(absl::Time now);
@@ -117,10 +125,11 @@ class Agent {
   void FlushAged(absl::Time now);
   void SendReport(absl::Time now);
   void SendHandBack(const v1::ShardKey& shard, uint64_t epoch, absl::Duration not_before);
+  void HandBack(const HeldLease& lease, absl::Time now);
   // Forgets the lease. Its running items, if any, are broken off.
   void Close(uint64_t id);
   // Closes the lease if nothing is left to do for it, handing back what was not begun.
-  void CloseIfDone(HeldLease& lease);
+  void CloseIfDone(HeldLease& lease, absl::Time now);
 
   const Options options_;
 

@@ -27,6 +27,8 @@ struct AgentThread::Counters {
         held(registry.Gauge("imgfleet_worker_items_held", "Leased items without an acknowledged outcome.")),
         leases(registry.Gauge("imgfleet_worker_leases", "Shards held.")),
         streams(registry.Counter("imgfleet_worker_connects_total", "Streams opened to the coordinator.")),
+        put_off(registry.Counter("imgfleet_worker_items_put_off_total",
+                                 "Items handed back because their origin asked to wait for long.")),
         fetched(registry.Counter("imgfleet_worker_fetched_bytes_total", "Body bytes fetched.")) {}
 
   static constexpr char kOutcomes[] = "imgfleet_worker_outcomes_total";
@@ -57,6 +59,7 @@ struct AgentThread::Counters {
   prometheus::Gauge& held;
   prometheus::Gauge& leases;
   prometheus::Counter& streams;
+  prometheus::Counter& put_off;
   prometheus::Counter& fetched;
   absl::flat_hash_map<int, prometheus::Counter*> failed;
 };
@@ -142,10 +145,12 @@ void AgentThread::Connect(absl::Time now) {
 }
 
 void AgentThread::Take(Inbox::Content& content, absl::Time now) {
+  const auto put_off = std::partition(
+      content.finished.begin(), content.finished.end(),
+      [&](const FinishedItem& item) { return agent_.Finished(item.lease, item.offset, item.outcome, now); });
+  counters_->put_off.Increment(static_cast<double>(content.finished.end() - put_off));
+  content.finished.erase(put_off, content.finished.end());
   if (!content.finished.empty()) counters_->Count(content.finished);
-  for (const FinishedItem& item : content.finished) {
-    agent_.Finished(item.lease, item.offset, item.outcome, now);
-  }
   for (auto& event : content.stream) {
     if (auto* message = std::get_if<StreamMessage>(&event)) {
       Take(std::move(*message), now);
@@ -233,11 +238,15 @@ void AgentThread::Do(Agent::Output output) {
   for (auto& message : output.send) {
     if (open_) stream_->Send(std::move(message));
   }
-  for (auto& [id, spec] : output.leases) {
+  for (auto& [id, first, spec] : output.leases) {
     auto lease = std::make_shared<RunningLease>();
     lease->spec = std::move(spec);
     lease->inbox = inbox_;
     lease->id = id;
+    lease->put_off = [running = lease.get(), first](uint64_t index, const v1::Outcome& outcome,
+                                                    absl::Duration wait) {
+      running->inbox->Push(running->id, static_cast<uint32_t>(index - first), outcome, wait);
+    };
     leases_[id] = std::move(lease);
   }
   bool drop = false;

@@ -59,6 +59,10 @@ struct HeldLease {
   std::vector<SentChunk> unacknowledged;
   // When the last report that renewed it was sent; for a new one, when the last report before it was.
   absl::Time renewed;
+  // Items that an origin asks to delay have no outcome here: they are handed back with what else is left, not to be
+  // leased before the first of them may be asked for.
+  absl::Time not_before = absl::InfiniteFuture();
+  uint32_t put_offs = 0;   // Lease.put_offs.
   bool announced = false;  // The engine knows of it.
   bool closing = false;    // Nothing more of it is started.
 

@@ -4,10 +4,11 @@
 
 namespace imgfleet::agent {
 
-void Inbox::Push(uint64_t lease, uint32_t offset, const v1::Outcome& outcome) {
+void Inbox::Push(uint64_t lease, uint32_t offset, const v1::Outcome& outcome, absl::Duration put_off) {
   thread_local std::string buffer;
   buffer.clear();
-  const PackedOutcome packed = PackTo(outcome, &buffer);
+  PackedOutcome packed = PackTo(outcome, &buffer);
+  packed.put_off = put_off;
   absl::MutexLock lock(&mutex_);
   content_.bytes.append(packed.bytes.data(), packed.bytes.size());
   content_.finished.push_back({lease, offset, packed});

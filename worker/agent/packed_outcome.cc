@@ -18,7 +18,7 @@ PackedOutcome PackTo(const v1::Outcome& outcome, std::string* buffer) {
   at = CodedOutputStream::WriteVarint32ToArray(size, at);
   outcome.SerializeWithCachedSizesToArray(at);
   return {absl::string_view(buffer->data() + begin, packed), outcome.has_error(), outcome.error().reason(),
-          outcome.fetch().fetched_bytes()};
+          outcome.fetch().fetched_bytes(), absl::ZeroDuration()};
 }
 
 }  // namespace imgfleet::agent

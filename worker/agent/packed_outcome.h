@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "proto/imgfleet/v1/image.pb.h"
 
 namespace imgfleet::agent {
@@ -17,6 +18,8 @@ struct PackedOutcome {
   bool failed = false;
   v1::ItemError::Reason reason = v1::ItemError::REASON_UNSPECIFIED;
   uint64_t fetched_bytes = 0;
+  // The origin wants to be asked again after this time; zero where it has not said so.
+  absl::Duration put_off;
 };
 
 // Appends the outcome to `buffer`; the result's bytes are the end of it, until it grows again.

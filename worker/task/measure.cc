@@ -51,6 +51,10 @@ void Measurement::Finish(fetch::Report report) {
     FillFailure(&report, &outcome);
   }
   FillFetch(&report, &outcome);
+  if (report.put_off > absl::ZeroDuration() && item_.lease != nullptr && item_.lease->put_off != nullptr) {
+    item_.lease->put_off(item_.index, outcome, report.put_off);
+    return;
+  }
   if (outcome.has_image() && extent_ != fetch::Extent::kAsNeeded) {
     outcome.mutable_image()->set_sha256(sha256_.Finish());
     const std::optional<bool> complete = completeness_->Finish();

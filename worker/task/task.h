@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "proto/imgfleet/v1/image.pb.h"
 #include "proto/imgfleet/v1/jobs.pb.h"
 
@@ -20,6 +21,9 @@ namespace imgfleet::task {
 struct Lease {
   v1::JobSpec spec;
   std::atomic<bool> abandoned{false};
+  // Called instead of an item's `done` where its origin wants to be asked again only after `wait`. `outcome` is what the
+  // item ends with, should it not be put off. Null: `done` is called with it.
+  std::function<void(uint64_t index, const v1::Outcome& outcome, absl::Duration wait)> put_off;
 };
 
 struct Item {
