@@ -36,6 +36,8 @@ absl::StatusOr<fetch::Options> ToFetch(const FetchOptions& given) {
   options.concurrency = given.concurrency;
   options.ca_file = given.ca_file;
   options.user_agent = given.user_agent;
+  options.contact = given.contact;
+  options.max_retry_after = given.max_retry_after;
   std::vector<Cidr> allowed;
   for (const std::string& text : given.allow_addresses) {
     ASSIGN_OR_RETURN(Cidr cidr, Cidr::Parse(text));
@@ -44,6 +46,9 @@ absl::StatusOr<fetch::Options> ToFetch(const FetchOptions& given) {
   options.policy = AddressPolicy(std::move(allowed));
   for (const std::string& entry : given.map_hosts) {
     if (absl::Status added = options.host_map.Add(entry); !added.ok()) return Annotate(added, "--map-host");
+  }
+  for (const std::string& host : given.polite_exempt) {
+    if (absl::Status added = options.Exempt(host); !added.ok()) return Annotate(added, "--polite-exempt");
   }
   return options;
 }

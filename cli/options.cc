@@ -34,6 +34,14 @@ void DeclareFetch(config::Program& program, FetchOptions& fetch) {
   program.Text(
       "decoder", "PATH", &fetch.decoder,
       "imgfleet-decoder, for --depth pixels; auto: beside this program; empty: none. Without --server.");
+  program.Text("contact", "URL", &fetch.contact,
+               "Where operators of origins reach you; sent with every fetch. Without --server.");
+  program.Duration("max-retry-after", &fetch.max_retry_after, absl::ZeroDuration(), absl::Hours(1),
+                   "How long items wait in the worker for an origin that asks for it; for longer they are "
+                   "put off. Without --server.");
+  program.Texts("polite-exempt", "HOST", &fetch.polite_exempt,
+                "A host of your own: full concurrency at once, and no slowing down when it refuses. Without "
+                "--server.");
 }
 
 void DeclareInfo(config::Command& command, Options& options) {

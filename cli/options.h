@@ -21,6 +21,9 @@ struct FetchOptions {
   std::string ca_file;
   std::string user_agent;
   std::string decoder = "auto";
+  std::string contact;
+  std::vector<std::string> polite_exempt;
+  absl::Duration max_retry_after = absl::Seconds(30);
 };
 
 struct Options {

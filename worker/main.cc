@@ -22,6 +22,7 @@ struct Settings {
   Worker::Options worker;
   std::vector<std::string> allow_addresses;
   std::vector<std::string> map_hosts;
+  std::vector<std::string> polite_exempt;
   absl::Duration drain_timeout = absl::Seconds(20);
   config::Daemon daemon{{"127.0.0.1", 9092}};
 
@@ -39,9 +40,16 @@ struct Settings {
                   "Where a host is found, instead of asking DNS.");
     program.Text("ca-file", "PEM", &fetch.ca_file, "Certificate authorities to trust besides the system's.");
     program.Text("user-agent", "TEXT", &fetch.user_agent,
-                 "What fetches call themselves; empty: imgfleet/VERSION.");
+                 "What fetches call themselves; empty: imgfleet/VERSION (+CONTACT).");
     program.Text("decoder", "PATH", &worker.decoder,
                  "imgfleet-decoder, for jobs that want pixels; auto: beside this program; empty: none.");
+    program.Text("contact", "URL", &fetch.contact,
+                 "Where operators of origins reach you; sent with every fetch.");
+    program.Duration(
+        "max-retry-after", &fetch.max_retry_after, absl::ZeroDuration(), absl::Hours(1),
+        "How long items wait in the worker for an origin that asks for it; for longer they are handed back.");
+    program.Texts("polite-exempt", "HOST", &polite_exempt,
+                  "A host of your own: full concurrency at once, and no slowing down when it refuses.");
     program.Duration("drain-timeout", &drain_timeout, absl::ZeroDuration(), absl::Hours(1),
                      "How long items that were begun may go on after SIGTERM.");
     program.AddDaemon(&daemon);
@@ -59,6 +67,11 @@ struct Settings {
     for (const std::string& entry : map_hosts) {
       if (const absl::Status added = worker.fetch.host_map.Add(entry); !added.ok()) {
         return Annotate(added, "--map-host");
+      }
+    }
+    for (const std::string& host : polite_exempt) {
+      if (const absl::Status added = worker.fetch.Exempt(host); !added.ok()) {
+        return Annotate(added, "--polite-exempt");
       }
     }
     return absl::OkStatus();

@@ -32,7 +32,7 @@ Dispatcher::Dispatcher(const Options& options, Share share, HandleSettings setti
         room_.store(true, std::memory_order_release);
         wake();
       }),
-      origins_(share.origins, &wake_),
+      origins_(&options_, share.origins, &wake_),
       transport_(std::move(settings), share.slots, options.concurrency,
                  [this](Exchange* exchange, CURLcode code) { OnDone(exchange, code); }) {}
 

@@ -11,6 +11,8 @@
 #include <utility>
 
 #include "absl/hash/hash.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
@@ -47,7 +49,10 @@ absl::StatusOr<int> TrustAlso(const std::string& path) {
 Options Complete(Options options) {
   if (options.threads == 0) options.threads = std::max(1u, std::thread::hardware_concurrency());
   options.concurrency = std::max(options.concurrency, options.threads);
-  if (options.user_agent.empty()) options.user_agent = absl::StrCat("imgfleet/", kVersion);
+  if (options.user_agent.empty()) {
+    options.user_agent = absl::StrCat("imgfleet/", kVersion);
+    if (!options.contact.empty()) absl::StrAppend(&options.user_agent, " (+", options.contact, ")");
+  }
   return options;
 }
 
@@ -56,6 +61,13 @@ Options Complete(Options options) {
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Create(Options options) {
   static const CURLcode initialised = curl_global_init(CURL_GLOBAL_DEFAULT);
   IMGFLEET_CHECK(initialised == CURLE_OK);
+  // They become a header line.
+  for (const std::string& text : {options.user_agent, options.contact}) {
+    if (!std::all_of(text.begin(), text.end(), absl::ascii_isprint)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "\"", absl::CHexEscape(text), "\" cannot be sent: user agent and contact are printable ASCII"));
+    }
+  }
   int trusted = -1;
   if (!options.ca_file.empty()) {
     ASSIGN_OR_RETURN(trusted, TrustAlso(options.ca_file));

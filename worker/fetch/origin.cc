@@ -11,7 +11,8 @@ Origin* Origins::Get(const Target& target, absl::Time now) {
   key_.push_back(static_cast<char>(target.port & 0xff));
   std::unique_ptr<Origin>& origin = origins_[key_];
   if (origin == nullptr) {
-    origin = std::make_unique<Origin>(target, budgets_->Get(key_, /*exempt=*/false, now), wake_);
+    const bool exempt = options_->exempt_hosts.contains(target.host);
+    origin = std::make_unique<Origin>(target, budgets_->Get(key_, exempt, now), wake_);
   }
   origin->used = now;
   return origin.get();

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "common/address_policy.h"
 #include "worker/fetch/exchange.h"
+#include "worker/fetch/options.h"
 #include "worker/fetch/origin_budget.h"
 #include "worker/fetch/target.h"
 #include "worker/fetch/types.h"
@@ -90,8 +91,9 @@ struct Origin {
 // kMaxIdle.
 class Origins {
  public:
-  // Both must outlive this; `wake` as OriginBudget::Seat has it.
-  Origins(OriginBudgets* budgets, const std::function<void()>* wake) : budgets_(budgets), wake_(wake) {}
+  // All must outlive this; `wake` as OriginBudget::Seat has it.
+  Origins(const Options* options, OriginBudgets* budgets, const std::function<void()>* wake)
+      : options_(options), budgets_(budgets), wake_(wake) {}
 
   Origin* Get(const Target& target, absl::Time now);
   // To be called now and then. Those that have been unused for ten seconds go once there are many.
@@ -107,6 +109,7 @@ class Origins {
  private:
   void Forget(absl::Time unused_since);
 
+  const Options* const options_;
   OriginBudgets* const budgets_;
   const std::function<void()>* const wake_;
   std::string key_;

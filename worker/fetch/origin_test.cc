@@ -16,7 +16,8 @@ class OriginsTest : public testing::Test {
  protected:
   OriginBudgets budgets_{8};
   const std::function<void()> wake_ = [] {};
-  Origins origins_{&budgets_, &wake_};
+  const Options options_;
+  Origins origins_{&options_, &budgets_, &wake_};
 };
 
 TEST_F(OriginsTest, OneForSchemeHostAndPort) {

@@ -1,11 +1,14 @@
 // The engine against origins that ask for patience.
 #include <algorithm>
+#include <atomic>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/version.h"
 #include "gtest/gtest.h"
 #include "worker/fetch/engine.h"
 #include "worker/fetch/testing/harness.h"
@@ -131,6 +134,67 @@ TEST(Polite, ALimitedOriginIsFetchedToTheEnd) {
   for (auto& report : reports) EXPECT_EQ(report.get().failure, Failure::kNone);
   EXPECT_LT(bucket.refused(), 0.05 * origin.requests());
   EXPECT_GT(kItems / absl::ToDoubleSeconds(Clock::System().Boot() - begin), 0.6 * 100);
+}
+
+TEST(Polite, SaysWhoItIs) {
+  ScriptedOrigin origin(
+      [](const Request& request) { return Answer{ScriptedOrigin::Serve(request, File())}; });
+  Options options = TestOptions();
+  options.contact = "https://example.com/bot";
+  Submit(*MakeEngine(options), origin.Url("/")).wait();
+  const std::string head = origin.log()[0].head;
+  EXPECT_TRUE(absl::StrContains(
+      head, absl::StrCat("User-Agent: imgfleet/", kVersion, " (+https://example.com/bot)\r\n")))
+      << head;
+  options.user_agent = "mine\r\nX-Other: y";
+  EXPECT_TRUE(absl::IsInvalidArgument(Engine::Create(options).status()));
+}
+
+// Of an operator's own host as much is asked as may be in flight, at once; of another's, with the same answers, not.
+TEST(Polite, AnExemptHostIsAskedForAllAtOnce) {
+  const auto asked_at_once = [](bool exempt) {
+    std::atomic<int> seen{0};
+    ScriptedOrigin origin([&](const Request&) { return ++seen, Answer{"", Answer::kHang}; });
+    Options options = TestOptions();
+    options.concurrency = 40;
+    EXPECT_TRUE(options.Exempt(exempt ? "127.0.0.1" : "127.0.0.2").ok());
+    const auto engine = MakeEngine(options);
+    std::vector<std::future<Report>> reports;
+    const Limits brief{.attempt_timeout = absl::Milliseconds(400), .max_attempts = 1, .max_body_bytes = 1};
+    for (int i = 0; i < 50; ++i) reports.push_back(Submit(*engine, origin.Url("/"), 0, brief));
+    reports[0].wait();
+    return seen.load();
+  };
+  EXPECT_EQ(asked_at_once(true), 40);
+  EXPECT_LE(asked_at_once(false), OriginWindow::kStart);
+}
+
+TEST(Polite, AnExemptHostIsNotPacedButMaySayWhen) {
+  ScriptedOrigin origin([](const Request& request) {
+    if (request.path == "/wait") return Answer{ScriptedOrigin::Http(429, {"Retry-After: 600"}, "")};
+    // Two of three are refused, at first.
+    if (request.count == 1 && request.path.size() % 3 != 0) return Answer{ScriptedOrigin::Http(429, {}, "")};
+    return Answer{ScriptedOrigin::Serve(request, File())};
+  });
+  Options options = TestOptions();
+  ASSERT_TRUE(options.Exempt("127.0.0.1").ok());
+  const auto engine = MakeEngine(options);
+  const absl::Time begin = Clock::System().Boot();
+  std::vector<std::future<Report>> reports;
+  for (int i = 0; i < 300; ++i) reports.push_back(Submit(*engine, origin.Url("/" + std::string(i, 'x'))));
+  for (auto& report : reports) EXPECT_EQ(report.get().failure, Failure::kNone);
+  EXPECT_LT(Clock::System().Boot() - begin, absl::Seconds(10));
+  Submit(*engine, origin.Url("/wait")).wait();
+  EXPECT_GT(Submit(*engine, origin.Url("/any")).get().put_off, absl::Minutes(9));
+}
+
+TEST(Polite, AnExemptionNamesAHost) {
+  Options options;
+  EXPECT_TRUE(options.Exempt("Images.Example.COM").ok());
+  EXPECT_TRUE(options.exempt_hosts.contains("images.example.com"));
+  for (const char* bad : {"", "http://example.com", "example.com/x", "example.com:80", "a b"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(options.Exempt(bad))) << bad;
+  }
 }
 
 // A page that is always refused does not wait for ever, and does not slow its neighbours.
