@@ -37,7 +37,6 @@ class Scenario:
     scheme: str
     server: str  # Which of the ports of CONFIG, or "far".
     http2: bool = False
-    depth: str = "header"  # What its clients read of an image.
 
 
 SCENARIOS = {scenario.name: scenario for scenario in [
@@ -46,7 +45,6 @@ SCENARIOS = {scenario.name: scenario for scenario in [
     Scenario("tls1", "TLS, HTTP/1.1", "https", "tls1"),
     Scenario("tls2", "TLS, HTTP/2", "https", "tls2", http2=True),
     Scenario("norange", "HTTP/1.1, Range ignored", "http", "no_range"),
-    Scenario("full", "HTTP/1.1, loopback, whole bodies and their SHA-256", "http", "plain", depth="full"),
 ]}
 LATE = Scenario("late", "answers after 100 ms", "http", "late")
 
