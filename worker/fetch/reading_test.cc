@@ -1,6 +1,5 @@
 #include "worker/fetch/reading.h"
-
-#include <zlib.h>
+#include "worker/fetch/testing/gzip.h"
 
 #include <algorithm>
 #include <string>
@@ -50,20 +49,6 @@ ResponseHead Head(const std::vector<std::string>& lines) {
   for (const std::string& line : lines) head.Add(line + "\r\n");
   head.Add("\r\n");
   return head;
-}
-
-std::string Gzip(const std::string& raw) {
-  z_stream stream{};
-  deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
-  std::string out(deflateBound(&stream, raw.size()) + 64, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(raw.data()));
-  stream.avail_in = raw.size();
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = out.size();
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
 }
 
 // An origin in memory that the reading is played against.

@@ -1,12 +1,11 @@
 // Clients that want a whole body: how its bytes reach them, and what of it is held.
-#include <zlib.h>
-
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "worker/fetch/reading.h"
+#include "worker/fetch/testing/gzip.h"
 #include "worker/fetch/testing/harness.h"
 #include "worker/fetch/testing/scripted_origin.h"
 
@@ -60,20 +59,6 @@ std::string Body(size_t size) {
   for (uint32_t i = 0; body.size() < size; ++i) absl::StrAppend(&body, i, ",");
   body.resize(size);
   return body;
-}
-
-std::string Gzip(const std::string& raw) {
-  z_stream stream{};
-  deflateInit2(&stream, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
-  std::string out(deflateBound(&stream, raw.size()) + 64, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(raw.data()));
-  stream.avail_in = raw.size();
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = out.size();
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
 }
 
 class WholeBodyTest : public testing::Test {
