@@ -24,15 +24,6 @@ namespace {
 using Request = ScriptedOrigin::Request;
 using Answer = ScriptedOrigin::Answer;
 
-const std::string& File() {
-  static const auto* file = new std::string(300'000, 'x');
-  return *file;
-}
-
-std::unique_ptr<Engine> MakeEngine(Options options = TestOptions()) {
-  return Engine::Create(std::move(options)).value();
-}
-
 Limits Once(absl::Duration timeout = absl::Seconds(20)) {
   return {.attempt_timeout = timeout, .max_attempts = 1};
 }

@@ -20,15 +20,6 @@ namespace {
 using Request = ScriptedOrigin::Request;
 using Answer = ScriptedOrigin::Answer;
 
-const std::string& File() {
-  static const auto* file = new std::string(300'000, 'x');
-  return *file;
-}
-
-std::unique_ptr<Engine> MakeEngine(Options options = TestOptions()) {
-  return Engine::Create(std::move(options)).value();
-}
-
 Limits Once() { return {.attempt_timeout = absl::Seconds(20), .max_attempts = 1, .max_body_bytes = 1 << 20}; }
 
 TEST(Polite, RetryAfterHoldsForTheWholeOrigin) {

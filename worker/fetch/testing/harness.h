@@ -76,4 +76,14 @@ inline Options TestOptions() {
   return options;
 }
 
+inline std::unique_ptr<Engine> MakeEngine(Options options = TestOptions()) {
+  return Engine::Create(std::move(options)).value();
+}
+
+// A body that takes more than one range.
+inline const std::string& File() {
+  static const auto* file = new std::string(300'000, 'x');
+  return *file;
+}
+
 }  // namespace imgfleet::fetch
