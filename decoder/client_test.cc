@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <seccomp.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -65,6 +66,13 @@ int64_t CpuTicks(pid_t pid) {
   int64_t ticks = 0;
   rest >> ticks;
   return ticks;
+}
+
+// MiB that were resident at most in one of the decoders that have ended.
+int64_t MostOfADecoder() {
+  rusage used;
+  getrusage(RUSAGE_CHILDREN, &used);
+  return used.ru_maxrss >> 10;
 }
 
 DecodeRequest Request(const std::string& format, const std::string& file,
@@ -140,13 +148,12 @@ TEST_F(ClientTest, BombsAreRefusedFromTheirHeaders) {
   const struct {
     const char* format;
     std::string file;
-  } kBombs[] = {{"png", BlackPng(30'000, 30'000)},
-                {"webp", HugeWebp()},
-                {"gif", HugeGif()},
-                {"jpeg", HugeProgressiveJpeg()}};
+  } kBombs[] = {{"png", BlackPng(30'000, 30'000)}, {"webp", HugeWebp()},      {"gif", HugeGif()},
+                {"jpeg", HugeProgressiveJpeg()},   {"jxl", HugeJxl(100'000)}, {"jxl", HugeJxl(8'000)}};
   for (const auto& bomb : kBombs) {
     const Decoding decoding = Decode(*client, bomb.format, bomb.file);
     EXPECT_EQ(decoding.kind, Decoding::kTooLarge) << bomb.format << ": " << decoding.message;
+    EXPECT_LT(MostOfADecoder(), 64) << bomb.format;
   }
 }
 
@@ -168,6 +175,7 @@ TEST_F(ClientTest, BombsInOtherFormatsToo) {
     ASSERT_EQ(decoders.size(), 1u);
     const Decoding decoding = Decode(*client, one.format, bomb);
     EXPECT_EQ(decoding.kind, Decoding::kTooLarge) << one.file << ": " << decoding.message;
+    EXPECT_LT(MostOfADecoder(), 64) << one.file;
   }
 }
 

@@ -48,8 +48,9 @@ absl::StatusOr<Decoded> DecodeJxl(absl::string_view file, const DecodeLimits& li
       case JXL_DEC_BASIC_INFO: {
         JxlBasicInfo info;
         if (JxlDecoderGetBasicInfo(decoder, &info) != JXL_DEC_SUCCESS) return Damaged("it has no header");
-        // libjxl works on three or four planes of floats, some of them twice.
-        if (absl::Status size = CheckSize(info.xsize, info.ysize, 16, limits); !size.ok()) return size;
+        // libjxl works on planes of 32 bits, most of them twice where the file is modular. What it cannot have it dies of.
+        const uint64_t bytes = 19 + uint64_t{8} * info.num_extra_channels;
+        if (absl::Status size = CheckSize(info.xsize, info.ysize, bytes, limits); !size.ok()) return size;
         shrinker.emplace(info.xsize, info.ysize);
         break;
       }

@@ -67,6 +67,15 @@ class Image {
   bool begun_ = false;
 };
 
+// What libtiff reads at a time: a strip or a tile, of all planes.
+uint64_t PieceBytes(TIFF* tiff) {
+  uint16_t planes = PLANARCONFIG_CONTIG, samples = 1;
+  TIFFGetFieldDefaulted(tiff, TIFFTAG_PLANARCONFIG, &planes);
+  TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLESPERPIXEL, &samples);
+  const uint64_t one = TIFFIsTiled(tiff) ? TIFFTileSize64(tiff) : TIFFStripSize64(tiff);
+  return planes == PLANARCONFIG_SEPARATE ? one * samples : one;
+}
+
 }  // namespace
 
 absl::StatusOr<Decoded> DecodeTiff(absl::string_view file, const DecodeLimits& limits) {
@@ -86,8 +95,11 @@ absl::StatusOr<Decoded> DecodeTiff(absl::string_view file, const DecodeLimits& l
   if (!TIFFGetField(tiff.get(), TIFFTAG_IMAGEWIDTH, &width) ||
       !TIFFGetField(tiff.get(), TIFFTAG_IMAGELENGTH, &height))
     return failure();
-  // The image as RGBA, and a strip of it.
-  if (absl::Status size = CheckSize(width, height, 5, limits); !size.ok()) return size;
+  if (absl::Status size = CheckSize(width, height, 4, limits); !size.ok()) return size;
+  // The image as RGBA, and a strip of it: that may be all of the image, or a tile be larger.
+  const uint64_t pixel_count = uint64_t{width} * height;
+  const uint64_t piece = PieceBytes(tiff.get()) / pixel_count + (PieceBytes(tiff.get()) % pixel_count != 0);
+  if (absl::Status size = CheckSize(width, height, 4 + piece, limits); !size.ok()) return size;
   char why[1024] = "";
   if (!TIFFRGBAImageOK(tiff.get(), why)) return Unsupported(why);
   Image image;

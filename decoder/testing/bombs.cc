@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace imgfleet::decoder {
 namespace {
@@ -10,6 +11,12 @@ namespace {
 std::string BigEndian(uint32_t value) {
   return {static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8),
           static_cast<char>(value)};
+}
+
+std::string LittleEndian(uint32_t value, size_t bytes) {
+  std::string out;
+  for (; bytes > 0; --bytes, value >>= 8) out.push_back(static_cast<char>(value));
+  return out;
 }
 
 std::string Chunk(const std::string& type_and_data) {
@@ -47,10 +54,10 @@ std::string BlackPng(uint32_t width, uint32_t height) {
          Chunk("IDAT" + DeflatedZeros((uint64_t{width} / 8 + 1 + (width % 8 != 0)) * height)) + Chunk("IEND");
 }
 
-std::string HugeWebp() {
+std::string HugeWebp(uint32_t side) {
   // Five Huffman codes of one symbol each: no pixel costs a bit.
-  std::string bits = "\x2f\xfe\xbf\xff\x0f";
-  bits += std::string("\x00\x88\x88\x08\x00\x00\x00\x00\x00", 9);
+  std::string bits = "\x2f" + LittleEndian((side - 1) << 14 | (side - 1), 4);
+  bits += "\x88\x88\x08";
   bits.resize(20);
   std::string size(4, '\0');
   size[0] = static_cast<char>(bits.size());
@@ -59,20 +66,53 @@ std::string HugeWebp() {
   return "RIFF" + riff + "WEBPVP8L" + size + bits;
 }
 
-std::string HugeGif() {
-  return std::string(
-             "GIF89a\xff\xff\xff\xff\x80\x00\x00\x00\x00\x00\xff\xff\xff,"
-             "\x00\x00\x00\x00\xff\xff\xff\xff\x00",
-             29) +
-         std::string("\x02\x02\x44\x01\x00;", 6);
+std::string HugeGif(uint32_t side) {
+  const std::string size = LittleEndian(side, 2) + LittleEndian(side, 2);
+  return "GIF89a" + size + std::string("\x80\x00\x00\x00\x00\x00\xff\xff\xff,\x00\x00\x00\x00", 14) + size +
+         std::string("\x00\x02\x02\x44\x01\x00;", 7);
 }
 
-std::string HugeProgressiveJpeg() {
-  std::string jpeg("\xff\xd8\xff\xc2\x00\x11\x08", 7);
-  jpeg += std::string("\x3e\x80\x3e\x80", 4);  // 16000 x 16000.
+std::string HugeProgressiveJpeg(uint32_t side) {
+  // One table of each kind: steps of 1, and a single code of one bit, which says 0.
+  std::string jpeg("\xff\xd8\xff\xdb\x00\x43\x00", 7);
+  jpeg += std::string(64, '\x01') + std::string("\xff\xc4\x00\x14\x00\x01", 6) + std::string(16, '\0');
+  jpeg += std::string("\xff\xc2\x00\x11\x08", 5);
+  jpeg += BigEndian(side << 16 | side);
   jpeg += std::string("\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00", 10);
   jpeg += std::string("\xff\xda\x00\x0c\x03\x01\x00\x02\x00\x03\x00\x00\x00\x00", 14);
   return jpeg + std::string(64, '\0') + "\xff\xd9";
+}
+
+std::string BlackTiff(uint32_t side) {
+  const std::string pixels = DeflatedZeros(uint64_t{side} * side * 3);
+  const uint32_t directory = 8 + static_cast<uint32_t>(pixels.size() + pixels.size() % 2);
+  std::string file = "II*" + std::string(1, '\0') + LittleEndian(directory, 4) + pixels;
+  file.resize(directory);
+  const struct {
+    uint16_t tag, type;
+    uint32_t value;
+  } kEntries[] = {{256, 4, side},               // Width and height.
+                  {257, 4, side}, {258, 3, 8},  // Bits a sample, of the first one: so have the others.
+                  {259, 3, 8},                  // Deflate.
+                  {262, 3, 2},                  // RGB.
+                  {273, 4, 8},                  // The strip: where it lies, ...
+                  {277, 3, 3},                  // (samples a pixel)
+                  {278, 4, side}, {279, 4, static_cast<uint32_t>(pixels.size())}};
+  file += LittleEndian(std::size(kEntries), 2);
+  for (const auto& entry : kEntries) {
+    file += LittleEndian(entry.tag, 2) + LittleEndian(entry.type, 2) + LittleEndian(1, 4) +
+            LittleEndian(entry.value, 4);
+  }
+  return file + LittleEndian(0, 4);
+}
+
+std::string HugeJxl(uint32_t side) {
+  // From the lowest bit on: not a multiple of eight up to 256; a height of 30 bits; the width is the height; all else of
+  // the header as it is by default.
+  uint64_t bits = 0b11 << 1 | uint64_t{side - 1} << 3 | uint64_t{1} << 33 | uint64_t{0b11} << 36;
+  std::string file("\xff\x0a", 2);
+  for (; bits != 0; bits >>= 8) file.push_back(static_cast<char>(bits));
+  return file + std::string(64, '\0');
 }
 
 std::string Enlarged(std::string file, uint16_t width, uint16_t height) {
@@ -80,9 +120,7 @@ std::string Enlarged(std::string file, uint16_t width, uint16_t height) {
     for (size_t at = 0; (at = file.find(from, at)) != std::string::npos; at += to.size())
       file.replace(at, from.size(), to);
   };
-  const auto little = [](uint16_t value) {
-    return std::string{static_cast<char>(value), static_cast<char>(value >> 8)};
-  };
+  const auto little = [](uint16_t value) { return LittleEndian(value, 2); };
   // ispe of AVIF and HEIC, SIZ of JPEG 2000: width and height. ihdr of JP2: height and width.
   replace(BigEndian(200) + BigEndian(150), BigEndian(width) + BigEndian(height));
   replace(BigEndian(150) + BigEndian(200), BigEndian(height) + BigEndian(width));
