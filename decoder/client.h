@@ -31,6 +31,9 @@ namespace imgfleet::decoder {
 
 class Process;
 
+// Bytes that one process takes at most: its program and libraries, and what its sandbox lets it have beside them.
+inline constexpr uint64_t kProcessBytes = 544u << 20;
+
 // What became of one image.
 struct Decoding {
   enum Kind : uint8_t {

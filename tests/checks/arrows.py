@@ -33,8 +33,8 @@ LAYERS = {
     "decoder (pure)": (["decoder/facts.", "decoder/format.", "decoder/protocol.", "decoder/raster."], []),
     "decoder/client": (["decoder/client"], ["decoder (pure)", "ANY common"]),
     # The pool is tested with the decoder that ships.
-    "decoder (tests)": (["decoder/client_test.", "decoder/testing/"], ["decoder", "decoder (pure)", "decoder/client",
-                                                                       "ANY common"]),
+    "decoder (tests)": (["decoder/client_test.", "decoder/largest_test.", "decoder/testing/"],
+                        ["decoder", "decoder (pure)", "decoder/client", "ANY common"]),
     "worker/image": (["worker/image/"], ["ANY common"]),
     "worker/fetch": (["worker/fetch/"], ["ANY common"]),
     "worker/task": (["worker/task/"], ["worker/fetch", "worker/image", "decoder/client", "proto", "ANY common"]),

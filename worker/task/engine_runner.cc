@@ -5,7 +5,9 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "common/memory_limit.h"
 #include "common/status.h"
+#include "worker/task/decoders.h"
 #include "worker/task/measure.h"
 #include "worker/task/pixels.h"
 
@@ -37,6 +39,7 @@ void Refuse(Item item) {
 absl::StatusOr<std::unique_ptr<EngineRunner>> EngineRunner::Create(fetch::Options options,
                                                                    decoder::Client::Options decoders) {
   const Clock& clock = *options.clock;
+  if (decoders.processes == 0) decoders.processes = DecodersThatFit(options, MemoryLimit());
   ASSIGN_OR_RETURN(std::unique_ptr<fetch::Engine> engine, fetch::Engine::Create(std::move(options)));
   return std::unique_ptr<EngineRunner>(
       new EngineRunner(std::make_unique<decoder::Client>(std::move(decoders), clock), std::move(engine)));

@@ -15,7 +15,8 @@ namespace imgfleet::task {
 // Thread-safe. Destroying it breaks off what is left: every `done` has been called when the destructor returns.
 class EngineRunner final : public Runner {
  public:
-  // Fails where the options name a CA file that cannot be used.
+  // Fails where the options name a CA file that cannot be used. Where `decoders` leaves the number of processes out, it is
+  // that of decoders.h.
   static absl::StatusOr<std::unique_ptr<EngineRunner>> Create(fetch::Options options,
                                                               decoder::Client::Options decoders = {});
 
