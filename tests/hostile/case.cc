@@ -63,6 +63,12 @@ Conversation Floods(std::string head, std::string unit) {
   };
 }
 
+Conversation FloodsTooMuch(std::string head, std::string unit) {
+  return [head = std::move(head), unit = std::move(unit)](Peer& peer) {
+    if (peer.Read() && peer.Send(head)) peer.SendMuch(unit, 256 << 20);
+  };
+}
+
 Conversation Drips(std::string head, std::string unit) {
   return [head = std::move(head), unit = std::move(unit)](Peer& peer) {
     if (peer.Read() && peer.Send(head)) peer.DripForEver(unit);

@@ -58,6 +58,7 @@ struct Case {
   absl::Duration timeout = kAmple;  // For an attempt.
   uint32_t attempts = 1;            // At most; with more the item may also wait as the origin asks.
   bool floods = false;              // At full speed, with nothing that counts: run by themselves.
+  uint64_t most_bytes = 5 << 20;    // Of bodies that may be fetched, in an attempt; the limit is 4 MiB.
 };
 
 std::vector<Case> TimingCases();
@@ -89,6 +90,9 @@ Conversation AnswersDear(std::function<std::string()> make);
 Conversation Replies(std::function<std::string(const Request&, Peer&)> reply);
 // `head`, then `unit` for ever, at full speed or a byte every 30 ms.
 Conversation Floods(std::string head, std::string unit);
+// `head`, then 256 MiB of `unit`, which nobody should take, and the end: whoever takes it all ends otherwise, and breaks
+// neither himself nor the machine.
+Conversation FloodsTooMuch(std::string head, std::string unit);
 Conversation Drips(std::string head, std::string unit);
 
 }  // namespace imgfleet::hostile

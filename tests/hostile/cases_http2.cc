@@ -58,6 +58,23 @@ Case Http2(std::string name, std::string sends, Ends ends, std::function<std::st
 
 Ends Protocol(std::string says = "") { return Fails(Reason::PROTOCOL_ERROR, std::move(says)); }
 
+// One answer, and with it the end of the connection.
+Case Http2Closed(std::string name, std::string sends, std::string guard,
+                 std::function<std::string(uint32_t)> answer) {
+  return {.name = std::move(name),
+          .sends = std::move(sends),
+          .ends = Protocol("the body broke off after 2000 bytes"),
+          .guard = std::move(guard),
+          .converse =
+              [answer = std::move(answer)](Peer& peer) {
+                Http2Peer http2(peer);
+                if (!http2.Open()) return;
+                const std::optional<uint32_t> stream = http2.Next();
+                if (stream.has_value()) peer.SendAndClose(answer(*stream));
+              },
+          .tls = Tls::kHttp2};
+}
+
 }  // namespace
 
 std::vector<Case> Http2Cases() {
@@ -146,6 +163,18 @@ std::vector<Case> Http2Cases() {
          return absl::StrCat(Respond(stream, {{":status", "200"}}, Picture()), GoAway(stream, 0));
        }),
        .tls = Tls::kHttp2},
+      Http2Closed("http2-closed-in-body",
+                  "half of an answer, and the end of the TLS connection: close_notify", kNghttp2,
+                  [](uint32_t stream) {
+                    return absl::StrCat(Headers(stream, {{":status", "200"}}), Data(stream, Picture()));
+                  }),
+      Http2Closed("http2-closed-in-body-by-a-violation",
+                  "half of an answer, a frame larger than allowed, and close_notify",
+                  "fetch/exchange.cc: ends_in_doubt",
+                  [](uint32_t stream) {
+                    return absl::StrCat(Headers(stream, {{":status", "200"}}), Data(stream, Picture()),
+                                        "\xff\xff\xff", std::string("\0\0\0\0\0\1", 6));
+                  }),
       {.name = "http2-continuation-without-end",
        .sends = "CONTINUATION frames without end",
        .ends = Protocol(),

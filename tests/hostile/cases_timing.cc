@@ -9,6 +9,8 @@ namespace {
 const char kLate[] = "no complete answer within 1s";
 const char kStill[] = "the answer made no progress for";
 const char kLarge[] = "the body is larger than the";
+// Twice what is read of a page that nobody needs.
+constexpr uint64_t kMostOfAPage = 128 << 10;
 
 }  // namespace
 
@@ -111,29 +113,31 @@ std::vector<Case> TimingCases() {
        .sends = "a JPEG that never comes to its frame header, until the client has had enough",
        .ends = Fails(Reason::BODY_TOO_LARGE, kLarge),
        .guard = "fetch/reading.cc: OnWholeBytes",
-       .converse = Floods(absl::StrCat(Head("200 OK"), "\xff\xd8"), JpegFiller())},
+       .converse = FloodsTooMuch(absl::StrCat(Head("200 OK"), "\xff\xd8"), JpegFiller())},
       {.name = "endless-body-chunked",
        .sends = "the same in chunks",
        .ends = Fails(Reason::BODY_TOO_LARGE, kLarge),
        .guard = "fetch/reading.cc: OnWholeBytes",
-       .converse = Floods(absl::StrCat(Head("200 OK", {"Transfer-Encoding: chunked"}), Chunk("\xff\xd8")),
-                          Chunk(JpegFiller()))},
+       .converse =
+           FloodsTooMuch(absl::StrCat(Head("200 OK", {"Transfer-Encoding: chunked"}), Chunk("\xff\xd8")),
+                         Chunk(JpegFiller()))},
       {.name = "endless-body-with-length",
        .sends = "the same under a Content-Length of a terabyte",
        .ends = Fails(Reason::BODY_TOO_LARGE, kLarge),
        .guard = "fetch/reading.cc: OnWholeBytes",
-       .converse =
-           Floods(absl::StrCat(Head("200 OK", {"Content-Length: 1000000000000"}), "\xff\xd8"), JpegFiller())},
+       .converse = FloodsTooMuch(absl::StrCat(Head("200 OK", {"Content-Length: 1000000000000"}), "\xff\xd8"),
+                                 JpegFiller())},
       {.name = "endless-size-owed",
        .sends = "an image, and then zeros without end and without a length",
        .ends = Fails(Reason::BODY_TOO_LARGE, kLarge),
        .guard = "fetch/reading.cc: OnWholeBytes",
-       .converse = Floods(absl::StrCat(Head("200 OK"), Picture()), std::string(1000, '\0'))},
+       .converse = FloodsTooMuch(absl::StrCat(Head("200 OK"), Picture()), std::string(1000, '\0'))},
       {.name = "endless-error-page",
        .sends = "404 with a page without end",
        .ends = Fails(Reason::HTTP_STATUS, "the origin answered 404"),
        .guard = "fetch/exchange.cc: OnBody (kMaxUnusedBody)",
-       .converse = Floods(Head("404 Not Found"), "not here ")},
+       .converse = Floods(Head("404 Not Found"), "not here "),
+       .most_bytes = kMostOfAPage},
       {.name = "endless-redirect-page",
        .sends = "302 to a good image, with a page without end",
        .ends = Measured(2000),
@@ -143,7 +147,8 @@ std::vector<Case> TimingCases() {
              if (!peer.Read()) return;
              peer.Send(Head("302 Found", {absl::StrCat("Location: ", peer.UrlOf("picture"))}));
              peer.SendForEver("moved ");
-           }},
+           },
+       .most_bytes = kMostOfAPage},
       {.name = "endless-text",
        .sends = "HTML without end: no image, so nothing is owed",
        .ends = Fails(Reason::NOT_AN_IMAGE, ""),

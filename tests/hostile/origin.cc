@@ -59,10 +59,10 @@ HostileOrigin::~HostileOrigin() {
   const uint64_t one = 1;
   IMGFLEET_CHECK(write(wakeup_, &one, sizeof(one)) == sizeof(one));
   acceptor_.join();
+  HangUp();
   std::vector<std::thread> threads;
   {
     absl::MutexLock lock(&mutex_);
-    for (const int fd : open_) shutdown(fd, SHUT_RDWR);
     threads.swap(threads_);
   }
   for (std::thread& thread : threads) thread.join();
@@ -106,6 +106,10 @@ void HostileOrigin::Open(const std::string& name, const Case* shown, bool https,
   site->surroundings.own = site->base + "/x";
   site->surroundings.other = [this](absl::string_view other) { return Url(other); };
   site->surroundings.mended = [this] { return mended_.load(); };
+  site->surroundings.owe = [this](int more) {
+    absl::MutexLock lock(&mutex_);
+    owed_ += more;
+  };
   site->surroundings.count = [raw = site.get()](const std::string& path) {
     absl::MutexLock lock(&raw->mutex);
     return ++raw->counts[path];
@@ -117,6 +121,18 @@ std::string HostileOrigin::Url(absl::string_view name, absl::string_view path) c
   const auto site = sites_.find(std::string(name));
   IMGFLEET_CHECK(site != sites_.end());
   return absl::StrCat(site->second->base, path);
+}
+
+void HostileOrigin::Mend() {
+  mended_ = true;
+  const auto paid = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return owed_ == 0; };
+  absl::MutexLock lock(&mutex_);
+  mutex_.Await(absl::Condition(&paid));
+}
+
+void HostileOrigin::HangUp() {
+  absl::MutexLock lock(&mutex_);
+  for (const int fd : open_) shutdown(fd, SHUT_RDWR);
 }
 
 int HostileOrigin::connections(absl::string_view name) const {

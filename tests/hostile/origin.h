@@ -26,8 +26,11 @@ class HostileOrigin {
   const std::vector<Case>& cases() const { return cases_; }
   // Of a case, or of those named above; `path` begins with a slash.
   std::string Url(absl::string_view name, absl::string_view path = "/x") const;
-  // From now on each new connection finds an honest origin; those that exist stay as they are.
-  void Mend() { mended_ = true; }
+  // From now on each new connection finds an honest origin; those that exist stay as they are, and what they still meant
+  // to say has been sent.
+  void Mend();
+  // Ends every connection.
+  void HangUp();
   int connections(absl::string_view name) const;
   // PEM file of the authority to trust.
   std::string ca_file() const { return authority_.PemFile(); }
@@ -57,6 +60,7 @@ class HostileOrigin {
   std::atomic<bool> mended_{false}, stopping_{false};
 
   absl::Mutex mutex_;
+  int owed_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<int> open_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::thread> threads_ ABSL_GUARDED_BY(mutex_);
   std::thread acceptor_;

@@ -1,5 +1,7 @@
 #include "tests/hostile/peer.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -104,6 +106,28 @@ bool Peer::Send(absl::string_view bytes) {
     bytes.remove_prefix(sent);
   }
   return true;
+}
+
+void Peer::SendAndClose(absl::string_view bytes) {
+  const auto cork = [this](int on) { setsockopt(fd_, IPPROTO_TCP, TCP_CORK, &on, sizeof(on)); };
+  cork(1);
+  Send(bytes);
+  SSL_shutdown(tls_);
+  cork(0);
+}
+
+bool Peer::SendThenLater(absl::string_view now, absl::string_view later) {
+  surroundings_->owe(1);  // Before the answer, with which the item may be over.
+  bool there = Send(now);
+  while (there && !mended()) there = Wait(10);
+  there = there && Send(later);
+  surroundings_->owe(-1);
+  return there;
+}
+
+void Peer::SendMuch(absl::string_view bytes, uint64_t size) {
+  const std::string many = Repeat(bytes, 64 << 10);
+  for (uint64_t sent = 0; sent < size && Send(many); sent += many.size()) continue;
 }
 
 void Peer::SendForEver(absl::string_view bytes) {

@@ -24,6 +24,8 @@ struct Surroundings {
   std::function<std::string(absl::string_view name)> other;  // The URL of another case.
   std::function<int(const std::string& path)> count;
   std::function<bool()> mended;  // The origin has been told to behave.
+  // So much more (or less) is still to be sent before it has been.
+  std::function<void(int more)> owe;
 };
 
 // Belongs to its connection's thread. Every call comes back soon after the other side, or the origin, has closed.
@@ -53,9 +55,15 @@ class Peer {
   bool ReadBytes(size_t size, std::string* bytes);
 
   bool Send(absl::string_view bytes);
+  // Over TLS: close_notify comes in the same packet.
+  void SendAndClose(absl::string_view bytes);
+  // `later` comes when all items of the table are over, on the connection that this one has left behind.
+  bool SendThenLater(absl::string_view now, absl::string_view later);
   // Again and again, until the other side has gone.
   void SendForEver(absl::string_view bytes);
-  // The same, a byte at a time, one every 30 ms.
+  // The same, but at most `size` bytes.
+  void SendMuch(absl::string_view bytes, uint64_t size);
+  // For ever, a byte at a time, one every 30 ms.
   void DripForEver(absl::string_view bytes);
   // Nothing more, until the other side has gone.
   void Hang();

@@ -270,13 +270,13 @@ std::string Exchange::error() const {
   return error_[0] != '\0' ? error_ : curl_easy_strerror(code_);
 }
 
-// Whether what libcurl takes for the end of a body without a length may be where it was cut: a TLS connection ended
-// without close_notify, or an HTTP/2 connection together with the answer, as libcurl ends it on a violation.
+// Whether what libcurl takes for the end of a body without a length may be where it was cut: the TLS connection ended
+// with it and without close_notify. So libcurl itself ends an HTTP/2 connection on a violation.
 bool Exchange::ends_in_doubt() const {
   if (!head_complete_ || head_.content_length.has_value() || head_.chunked || head_.range.has_value() ||
       connection_ == nullptr)
     return false;
-  return connection_->closed && (head_.multiplexed || (tls_ && !connection_->close_notify));
+  return tls_ && connection_->closed && !connection_->close_notify;
 }
 
 int Exchange::local_port() const {
