@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 60
 CXX_FILES = git ls-files -z -- '*.cc' '*.h'
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test format format-check asan ubsan tsan fuzz coverage bench compile-commands clean
+.PHONY: help run build test format format-check asan ubsan tsan fuzz mutants coverage bench compile-commands clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,10 @@ asan ubsan tsan: ## run every test under AddressSanitizer, UndefinedBehaviorSani
 fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 	@tools/setup.sh build fuzz
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tools/fuzz.sh $(BAZEL_FLAGS)
+
+mutants: ## whether the tests notice each guard that is taken away (MUTANTS='hostile polite/retry-after' for some)
+	@tools/setup.sh build demo test
+	@BAZEL_FLAGS='$(BAZEL_FLAGS)' tests/mutants/mutants.py $(MUTANTS)
 
 coverage: ## line coverage of all tests, as HTML
 	@tools/setup.sh build demo test coverage
