@@ -187,9 +187,7 @@ void AddSvgs(Collector& all) {
   auto add = [&](const std::string& text, uint32_t w, uint32_t h, const std::string& width = "20",
                  const std::string& height = "30", const std::string& view_box = "") {
     ImageInfo& info = all.Add("svg, " + text.substr(0, 100), text, Format::kSvg, w, h);
-    info.svg_width = width;
-    info.svg_height = height;
-    info.svg_view_box = view_box;
+    info.svg = SvgSize{width, height, view_box};
   };
   const std::string ns = " xmlns='http://www.w3.org/2000/svg'";
   // `size`: the attributes, all in single quotes.

@@ -72,6 +72,7 @@ enum class Fit { kNo, kSoFar, kYes };
 
 // How well `expected` fits at `offset`, as far as bytes are at hand.
 Fit Match(Source& source, uint64_t offset, absl::string_view expected) {
+  if (source.Has(offset, expected.size())) return source.Equals(offset, expected) ? Fit::kYes : Fit::kNo;
   for (size_t i = 0; i < expected.size(); ++i) {
     if (!source.Has(offset + i, 1)) return Fit::kSoFar;
     if (source.U8(offset + i) != static_cast<uint8_t>(expected[i])) return Fit::kNo;

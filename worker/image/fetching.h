@@ -80,8 +80,8 @@ inline std::string Describe(const ImageInfo& info) {
     text += " [" + std::to_string(variant.width) + "x" + std::to_string(variant.height) + " of " +
             std::to_string(variant.bit_depth) + " bits, " + std::to_string(variant.size_bytes) + " bytes]";
   }
-  if (!info.svg_width.empty() || !info.svg_height.empty() || !info.svg_view_box.empty())
-    text += " svg '" + info.svg_width + "' '" + info.svg_height + "' '" + info.svg_view_box + "'";
+  if (info.svg)
+    text += " svg '" + info.svg->width + "' '" + info.svg->height + "' '" + info.svg->view_box + "'";
   return text;
 }
 

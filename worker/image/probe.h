@@ -86,6 +86,15 @@ struct IconVariant {
   bool operator==(const IconVariant&) const = default;
 };
 
+// The attributes of an SVG's root as written, at most kMaxText bytes of each; empty where absent.
+struct SvgSize {
+  static constexpr size_t kMaxText = 64;
+
+  std::string width, height, view_box;
+
+  bool operator==(const SvgSize&) const = default;
+};
+
 struct ImageInfo {
   Format format = Format::kUnknown;
   // Stored pixels (SVG: CSS pixels, rounded to nearest, at least 1). Never 0 with kOk.
@@ -122,10 +131,8 @@ struct ImageInfo {
   std::optional<float> dpi_x, dpi_y;
   // ICO, CUR and ICNS, in the file's order: the first kMaxVariants.
   std::vector<IconVariant> variants;
-  // SVG: the root's attributes as written, at most kMaxSvgText bytes of each; empty where absent.
-  std::string svg_width, svg_height, svg_view_box;
+  std::optional<SvgSize> svg;
 
-  static constexpr size_t kMaxSvgText = 64;
   static constexpr size_t kMaxVariants = 256;
 
   // Every field; numbers exactly.

@@ -32,7 +32,7 @@ void Source::NoteUse(uint64_t begin, uint64_t end) {
   used_end_ = std::max(used_end_, end);
 }
 
-bool Source::Equals(uint64_t offset, absl::string_view expected) {
+bool Source::EqualsBeyondPrefix(uint64_t offset, absl::string_view expected) {
   for (size_t i = 0; i < expected.size(); ++i) {
     if (U8(offset + i) != static_cast<uint8_t>(expected[i])) return false;
   }

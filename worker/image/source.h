@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <optional>
 
@@ -39,24 +40,24 @@ class Source {
   Source& operator=(const Source&) = delete;
 
   // The bytes [offset, offset + size) are at hand. Counts as a use of them.
-  bool Has(uint64_t offset, uint64_t size) {
-    if (size <= bytes_.prefix.size() && offset <= bytes_.prefix.size() - size) return true;
-    return HasBeyondPrefix(offset, size);
-  }
+  bool Has(uint64_t offset, uint64_t size) { return InPrefix(offset, size) || HasBeyondPrefix(offset, size); }
 
   uint8_t U8(uint64_t offset) {
     if (offset < bytes_.prefix.size()) return static_cast<uint8_t>(bytes_.prefix[offset]);
     return ByteBeyondPrefix(offset);
   }
-  uint16_t Be16(uint64_t offset) { return static_cast<uint16_t>(Big(offset, 2)); }
-  uint32_t Be32(uint64_t offset) { return static_cast<uint32_t>(Big(offset, 4)); }
-  uint64_t Be64(uint64_t offset) { return Big(offset, 8); }
-  uint16_t Le16(uint64_t offset) { return static_cast<uint16_t>(Little(offset, 2)); }
-  uint32_t Le24(uint64_t offset) { return static_cast<uint32_t>(Little(offset, 3)); }
-  uint32_t Le32(uint64_t offset) { return static_cast<uint32_t>(Little(offset, 4)); }
-  uint64_t Le64(uint64_t offset) { return Little(offset, 8); }
+  uint16_t Be16(uint64_t offset) { return static_cast<uint16_t>(Big<2>(offset)); }
+  uint32_t Be32(uint64_t offset) { return static_cast<uint32_t>(Big<4>(offset)); }
+  uint64_t Be64(uint64_t offset) { return Big<8>(offset); }
+  uint16_t Le16(uint64_t offset) { return static_cast<uint16_t>(Little<2>(offset)); }
+  uint32_t Le24(uint64_t offset) { return static_cast<uint32_t>(Little<3>(offset)); }
+  uint32_t Le32(uint64_t offset) { return static_cast<uint32_t>(Little<4>(offset)); }
+  uint64_t Le64(uint64_t offset) { return Little<8>(offset); }
   // The bytes at `offset` are exactly `expected`.
-  bool Equals(uint64_t offset, absl::string_view expected);
+  bool Equals(uint64_t offset, absl::string_view expected) {
+    if (!InPrefix(offset, expected.size())) return EqualsBeyondPrefix(offset, expected);
+    return std::memcmp(bytes_.prefix.data() + offset, expected.data(), expected.size()) == 0;
+  }
 
   // The bytes at hand from `offset` on that lie in one buffer; empty if none. For scanning; counts as a use.
   absl::string_view Run(uint64_t offset);
@@ -85,15 +86,32 @@ class Source {
   static constexpr uint64_t kNone = std::numeric_limits<uint64_t>::max();
 
   bool HasBeyondPrefix(uint64_t offset, uint64_t size);
+  bool EqualsBeyondPrefix(uint64_t offset, absl::string_view expected);
   uint8_t ByteBeyondPrefix(uint64_t offset);
-  uint64_t Big(uint64_t offset, int size) {
+  // Nearly all that is read lies there, and is read at once.
+  bool InPrefix(uint64_t offset, uint64_t size) const {
+    return size <= bytes_.prefix.size() && offset <= bytes_.prefix.size() - size;
+  }
+  template <int kSize>
+  uint64_t Big(uint64_t offset) {
     uint64_t value = 0;
-    for (int i = 0; i < size; ++i) value = value << 8 | U8(offset + i);
+    if (InPrefix(offset, kSize)) {
+      const char* const at = bytes_.prefix.data() + offset;
+      for (int i = 0; i < kSize; ++i) value = value << 8 | static_cast<uint8_t>(at[i]);
+    } else {
+      for (int i = 0; i < kSize; ++i) value = value << 8 | U8(offset + i);
+    }
     return value;
   }
-  uint64_t Little(uint64_t offset, int size) {
+  template <int kSize>
+  uint64_t Little(uint64_t offset) {
     uint64_t value = 0;
-    for (int i = size - 1; i >= 0; --i) value = value << 8 | U8(offset + i);
+    if (InPrefix(offset, kSize)) {
+      const char* const at = bytes_.prefix.data() + offset;
+      for (int i = kSize; i-- > 0;) value = value << 8 | static_cast<uint8_t>(at[i]);
+    } else {
+      for (int i = kSize; i-- > 0;) value = value << 8 | U8(offset + i);
+    }
     return value;
   }
   void NoteUse(uint64_t begin, uint64_t end);

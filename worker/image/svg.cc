@@ -91,23 +91,23 @@ struct RootAttributes {
   std::optional<ViewBox> view_box;
   bool foreign = false;   // The root element belongs to another namespace than SVG.
   bool entities = false;  // A length is not written out.
-  std::string width_text, height_text, view_box_text;
+  SvgSize written;
 };
 
 void Note(absl::string_view prefix, const XmlRoot& root, RootAttributes& attributes) {
   const absl::string_view name = root.name();
   const bool wanted = name == "width" || name == "height" || name == "viewBox";
   if (wanted && !root.value_is_whole()) attributes.entities = true;
-  const std::string text = wanted ? std::string(root.value().substr(0, ImageInfo::kMaxSvgText)) : "";
+  const std::string text = wanted ? std::string(root.value().substr(0, SvgSize::kMaxText)) : "";
   if (name == "width") {
     attributes.width = Length(root.value());
-    attributes.width_text = text;
+    attributes.written.width = text;
   } else if (name == "height") {
     attributes.height = Length(root.value());
-    attributes.height_text = text;
+    attributes.written.height = text;
   } else if (name == "viewBox") {
     attributes.view_box = ParseViewBox(root.value());
-    attributes.view_box_text = text;
+    attributes.written.view_box = text;
   }
   // A namespace given by an entity cannot be judged; Illustrator writes SVG's own so.
   absl::string_view declared = name;
@@ -142,9 +142,7 @@ ProbeResult Measure(const RootAttributes& attributes) {
   info.format = Format::kSvg;
   info.width = static_cast<uint32_t>(std::max(1.0, std::round(*width)));
   info.height = static_cast<uint32_t>(std::max(1.0, std::round(*height)));
-  info.svg_width = attributes.width_text;
-  info.svg_height = attributes.height_text;
-  info.svg_view_box = attributes.view_box_text;
+  info.svg = attributes.written;
   SetOrientation(info, 1);
   return Ok(info);
 }

@@ -82,6 +82,7 @@ bool IsOneOf(absl::string_view type, const char* const* types, size_t count) {
 
 std::optional<bool> IsContentTypeWrong(absl::string_view content_type, absl::string_view format,
                                        absl::string_view mime) {
+  if (content_type == mime) return false;
   // A comma joins the values of headers that were sent twice.
   const absl::string_view type =
       absl::StripAsciiWhitespace(content_type.substr(0, content_type.find_first_of(";,")));

@@ -31,7 +31,7 @@ class Measurement : public fetch::Client {
   // The end: `outcome` lacks only what lies deeper than this class goes. Calls done, here or later; takes what it needs
   // then, the outcome and the item are gone when it returns. `report` still holds the body where the outcome has an image
   // and the body is kept; all else was taken from it.
-  virtual void Conclude(v1::Outcome& outcome, fetch::Report report);
+  virtual void Conclude(v1::Outcome& outcome, fetch::Report& report);
 
   Item item_;
 

@@ -17,8 +17,9 @@ namespace {
 using image::ProbeStatus;
 
 uint32_t Micros(absl::Duration duration) {
+  if (duration <= absl::ZeroDuration()) return 0;  // Most steps did not happen.
   return static_cast<uint32_t>(
-      std::clamp<int64_t>(absl::ToInt64Microseconds(duration), 0, std::numeric_limits<uint32_t>::max()));
+      std::min<int64_t>(absl::ToInt64Microseconds(duration), std::numeric_limits<uint32_t>::max()));
 }
 
 v1::SizeSource ToSizeSource(fetch::SizeSource source) {
@@ -76,9 +77,9 @@ v1::ItemError::Reason ToReason(ProbeStatus status) {
   return v1::ItemError::INTERNAL;
 }
 
-// What origins send may be anything; proto strings are UTF-8.
-std::string ToUtf8(std::string text) {
-  if (IsUtf8(text)) return text;
+// What origins send may be anything; proto strings are UTF-8. Gives `text` away.
+std::string&& ToUtf8(std::string& text) {
+  if (IsUtf8(text)) return std::move(text);
   std::string valid;
   absl::string_view rest = text;
   while (!rest.empty()) {
@@ -88,13 +89,13 @@ std::string ToUtf8(std::string text) {
     absl::StrAppend(&valid, "\xef\xbf\xbd");
     rest.remove_prefix(good + 1);
   }
-  return valid;
+  return std::move(text = std::move(valid));
 }
 
 void SetError(v1::ItemError::Reason reason, std::string message, v1::Outcome* outcome) {
   v1::ItemError* error = outcome->mutable_error();
   error->set_reason(reason);
-  error->set_message(ToUtf8(std::move(message)));
+  error->set_message(ToUtf8(message));
 }
 
 // What only icons and SVGs have.
@@ -106,11 +107,12 @@ void FillParts(const image::ImageInfo& info, v1::ImageInfo* image) {
     variant->set_bit_depth(from.bit_depth);
     variant->set_size_bytes(from.size_bytes);
   }
-  if (info.svg_width.empty() && info.svg_height.empty() && info.svg_view_box.empty()) return;
+  if (!info.svg.has_value()) return;
+  image::SvgSize written = *info.svg;
   v1::SvgSize* svg = image->mutable_svg();
-  svg->set_width(ToUtf8(info.svg_width));
-  svg->set_height(ToUtf8(info.svg_height));
-  svg->set_view_box(ToUtf8(info.svg_view_box));
+  svg->set_width(ToUtf8(written.width));
+  svg->set_height(ToUtf8(written.height));
+  svg->set_view_box(ToUtf8(written.view_box));
 }
 
 }  // namespace
@@ -171,8 +173,8 @@ void FillImage(const image::ProbeResult& probed, const fetch::Report& report, v1
   }
   v1::ImageInfo* image = outcome->mutable_image();
   const absl::string_view format = image::FormatName(info.format), mime = image::MimeType(info.format);
-  image->set_format(format.data(), format.size());
-  image->set_mime(mime.data(), mime.size());
+  image->mutable_format()->assign(format.data(), format.size());
+  image->mutable_mime()->assign(mime.data(), mime.size());
   image->set_width(info.width);
   image->set_height(info.height);
   image->set_display_width(info.display_width);
@@ -203,21 +205,21 @@ void FillFailure(fetch::Report* report, v1::Outcome* outcome) {
 
 void FillFetch(fetch::Report* report, v1::Outcome* outcome) {
   outcome->set_attempts(report->attempts);
-  if (report->attempts == 0) return;
+  if (report->attempts == 0) return outcome->clear_fetch();
   v1::FetchInfo* fetch = outcome->mutable_fetch();
   fetch->set_http_status(report->http_status);
   fetch->set_fetched_bytes(report->fetched_bytes);
-  if (!report->final_url.empty()) fetch->set_final_url(ToUtf8(std::move(report->final_url)));
+  if (!report->final_url.empty()) fetch->set_final_url(ToUtf8(report->final_url));
   if (!report->content_type.empty()) {
     if (outcome->has_image()) {
       const std::optional<bool> wrong =
           IsContentTypeWrong(report->content_type, outcome->image().format(), outcome->image().mime());
       if (wrong.has_value()) fetch->set_content_type_wrong(*wrong);
     }
-    fetch->set_content_type(ToUtf8(std::move(report->content_type)));
+    fetch->set_content_type(ToUtf8(report->content_type));
   }
-  if (!report->etag.empty()) fetch->set_etag(ToUtf8(std::move(report->etag)));
-  if (!report->last_modified.empty()) fetch->set_last_modified(ToUtf8(std::move(report->last_modified)));
+  if (!report->etag.empty()) fetch->set_etag(ToUtf8(report->etag));
+  if (!report->last_modified.empty()) fetch->set_last_modified(ToUtf8(report->last_modified));
   fetch->set_dns_us(Micros(report->dns));
   fetch->set_connect_us(Micros(report->connect));
   fetch->set_tls_us(Micros(report->tls));

@@ -40,8 +40,7 @@ TEST(FillImage, EveryFieldTheProbeKnowsArrives) {
   info.dpi_x = 72;
   info.dpi_y = 300.5f;
   info.variants = {{16, 16, 32, 1128}, {256, 256, 0, 9000}};
-  info.svg_width = "10em";
-  info.svg_view_box = "0 0 \xff 4";
+  info.svg = image::SvgSize{"10em", "", "0 0 \xff 4"};
   v1::Outcome outcome;
   FillImage(Probed(info), {}, &outcome);
   const v1::ImageInfo& image = outcome.image();

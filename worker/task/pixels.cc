@@ -52,7 +52,7 @@ class PixelMeasurement final : public Measurement {
       : Measurement(std::move(item), fetch::Extent::kWholeKept), decoders_(decoders) {}
 
  protected:
-  void Conclude(v1::Outcome& outcome, fetch::Report report) override {
+  void Conclude(v1::Outcome& outcome, fetch::Report& report) override {
     if (!outcome.has_image()) {
       item_.done(outcome);
       return;
