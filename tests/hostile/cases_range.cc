@@ -24,6 +24,25 @@ std::string LateJpeg(uint16_t width = 40, uint16_t height = 30) {
   return jpeg;
 }
 
+// A JPEG XL whose codestream comes behind boxes of 400 KB, each of which has to be passed to find the next.
+std::string FarJxl(size_t boxes, uint16_t width = 40, uint16_t height = 30) {
+  std::string jxl(
+      "\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14"
+      "ftypjxl \0\0\0\0jxl ",
+      32);
+  for (size_t i = 0; i < boxes; ++i)
+    jxl += std::string(
+               "\0\x06\x1a\x80"
+               "free",
+               8) +
+           std::string(399'992, '\0');
+  // From the lowest bit on: sizes of nine bits, no ratio, and all else as it is by default.
+  uint32_t header = uint32_t{height - 1u} << 3 | uint32_t{width - 1u} << 17 | 3u << 26;
+  jxl += std::string("\0\0\0\0jxlc\xff\x0a", 10);
+  for (; header != 0; header >>= 8) jxl.push_back(static_cast<char>(header));
+  return jxl + std::string(100, '\0');
+}
+
 std::string Serve(const Request& request, const std::string& file,
                   std::initializer_list<absl::string_view> lines = {}) {
   if (request.range.empty()) return Whole("200 OK", lines, file);
@@ -57,6 +76,22 @@ std::vector<Case> RangeCases() {
        .ends = Measured(100'000),
        .guard = "none needed",
        .converse = Replies([](const Request& request, Peer&) { return Serve(request, LateJpeg()); })},
+      {.name = "range-boxes-far-apart",
+       .sends = "a file whose boxes lie far apart, in the parts that are asked for",
+       .ends = Measured(32 + 3 * 400'000 + 114),
+       .guard = "fetch/reading.cc: NextRange (the piece grows)",
+       .converse = Replies([](const Request& request, Peer&) {
+         static const auto* file = new std::string(FarJxl(3));
+         return Serve(request, *file);
+       })},
+      {.name = "range-boxes-without-end",
+       .sends = "one with so many of them that the codestream lies behind the body's limit",
+       .ends = Fails(Reason::BODY_TOO_LARGE, "its header reaches behind the"),
+       .guard = "fetch/reading.cc: NextRange (max_body_bytes)",
+       .converse = Replies([](const Request& request, Peer&) {
+         static const auto* file = new std::string(FarJxl(200));
+         return Serve(request, *file);
+       })},
       Lie("range-other-bytes", "1-2000/99999", "asked for bytes 0-12287, the origin answered 1-2000"),
       Lie("range-more-bytes", "0-99998/99999", "asked for bytes 0-12287, the origin answered 0-99998"),
       Lie("range-total-too-small", "0-12287/100", "206 without a readable Content-Range"),

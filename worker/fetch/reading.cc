@@ -22,7 +22,7 @@ constexpr uint64_t kPieceBytes = 16 * kKiB;
 constexpr uint64_t kMaxRange = 1024 * kKiB;
 // A rest this short is read to keep the connection: opening another costs more.
 constexpr uint64_t kDrain = 64 * kKiB;
-// Requests for one body: a client that wants more than these is not getting on.
+// Ranges asked for of one body.
 constexpr uint32_t kMaxAsks = 64;
 
 bool IsStrong(absl::string_view etag) { return !etag.empty() && !absl::StartsWith(etag, "W/"); }
@@ -292,7 +292,8 @@ void Reading::Inspect(absl::string_view prefix) {
   stopped_ = verdict_.kind == Verdict::kStop;
   if (satisfied()) return;
   const uint64_t piece_end = piece_offset_ + piece_.size();
-  const bool in_piece = !piece_.empty() && verdict_.offset >= piece_offset_ && verdict_.offset < piece_end;
+  const bool in_piece = !piece_.empty() && verdict_.offset >= piece_offset_ &&
+                        verdict_.offset + std::max<uint64_t>(verdict_.bytes, 1) <= piece_end;
   const bool at_end = total_.has_value() && verdict_.offset >= *total_;
   if (verdict_.offset < prefix.size() || in_piece || at_end) {
     Fail(Failure::kInternal, absl::StrCat("byte ", verdict_.offset, " was asked for, which is no news"));
@@ -304,20 +305,25 @@ Reading::Next Reading::NextRange() {
     if (short_parts_) {
       Fail(Failure::kRangeMismatch, absl::StrCat("the origin answers with parts of a few bytes: ", kMaxAsks,
                                                  " of them did not suffice"));
-    } else {
-      Fail(Failure::kInternal, absl::StrCat("no answer found after ", kMaxAsks, " ranges"));
+      return Next::kFailed;
     }
-    return Next::kFailed;
+    // What lies in so many places is read as from an origin that knows no ranges.
+    ReleaseMemory();
+    AskWhole();
+    return Next::kAsk;
   }
-  const bool extends_piece = !piece_.empty() && verdict_.offset == piece_offset_ + piece_.size();
+  // What begins within the piece, or at its end, goes on behind it: the piece grows.
+  const uint64_t piece_end = piece_offset_ + piece_.size();
+  const bool extends_piece =
+      !piece_.empty() && verdict_.offset >= piece_offset_ && verdict_.offset <= piece_end;
   uint64_t last;
   if (!extends_piece && verdict_.offset < prefix_.size() + kJump) {
     ask_.first = prefix_.size();
     const uint64_t growth = asked_ == 2 ? kSecondRange : kLaterRange;
     last = std::max(ask_.first + growth, verdict_.offset + verdict_.bytes) - 1;
   } else {
-    ask_.first = verdict_.offset;
-    last = ask_.first + std::max(verdict_.bytes, kPieceBytes) - 1;
+    ask_.first = extends_piece ? piece_end : verdict_.offset;
+    last = std::max(verdict_.offset + verdict_.bytes, ask_.first + kPieceBytes) - 1;
   }
   ask_.last = std::min({last, ask_.first + kMaxRange - 1, *total_ - 1});
   const uint64_t needed = prefix_.size() + piece_.size() + ask_.last - ask_.first + 1;

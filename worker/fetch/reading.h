@@ -1,18 +1,15 @@
-// Reads as little of one body as its client needs: which range to ask for next, what an answer means, when to
-// stop. Pure: heads and bytes come in, the next request comes out.
+// Reads as little of one body as its client needs: which range to ask for next, what an answer means, when to stop. Pure:
+// heads and bytes come in, the next request comes out.
 //
-// The first request asks for bytes 0 to 12,287 (with its head that fits a server's usual first flight of 14.6
-// KB).
-//   206  the bytes are checked against Content-Range, which also tells the size. The client says whether more
-//   is
-//        needed: the prefix grows by 64, then 256 KiB, or a piece further on is asked for. Later requests
-//        carry If-Range.
-//   200  Range is ignored, or the file has changed since the first range. The body is read until the client
-//   has enough;
-//        then drained if little is left, which saves the connection, or broken off. Where nothing announced
-//        its size it is read to its end and counted.
-//   a Content-Encoding (nobody asked for one): the whole body is asked for and inflated; its size is the
-//   decoded one. 416  to the first range: an empty body if it says so, else the whole body is asked for.
+// The first request asks for bytes 0 to 12,287 (with its head that fits a server's usual first flight of 14.6 KB).
+//   206  the bytes are checked against Content-Range, which also tells the size. The client says whether more is needed:
+//        the prefix grows by 64, then 256 KiB, or a piece further on is asked for, which grows where bytes are wanted
+//        from within it to behind it. Later requests carry If-Range. After 64 of them the whole body is asked for.
+//   200  Range is ignored, or the file has changed since the first range. The body is read until the client has enough;
+//        then drained if little is left, which saves the connection, or broken off. Where nothing announced its size it
+//        is read to its end and counted.
+//   a Content-Encoding (nobody asked for one): the whole body is asked for and inflated; its size is the decoded one.
+//   416  to the first range: an empty body if it says so, else the whole body is asked for.
 //
 // A client that wants the whole body (types.h, Extent) has it asked for without a Range and gets its bytes straight from
 // where libcurl received them. They are held only until the client has seen enough of the beginning, or for it to keep;

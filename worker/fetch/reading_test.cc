@@ -105,6 +105,62 @@ TEST_F(ReadingTest, PrefixGrowsThenJumps) {
   EXPECT_EQ(asks_, expected);
 }
 
+// Needs 16 bytes at each of these places in turn, as a walk over boxes does, and all of those behind the prefix at once:
+// what is asked for begins where the piece is used first.
+class Walking final : public Client {
+ public:
+  explicit Walking(std::vector<uint64_t> places) : places_(std::move(places)) {}
+  const std::string& url() const override { return url_; }
+  Verdict Inspect(const Arrived& arrived) override {
+    constexpr uint64_t kBytes = 16;
+    uint64_t used = UINT64_MAX;
+    for (const uint64_t place : places_) {
+      if (place + kBytes <= arrived.prefix.size()) continue;
+      const bool in_piece =
+          place >= arrived.piece_offset && place + kBytes <= arrived.piece_offset + arrived.piece.size();
+      const uint64_t begin = std::max<uint64_t>(std::min(used, place), arrived.prefix.size());
+      if (!in_piece) return {Verdict::kMore, begin, place + kBytes - begin};
+      used = begin;
+    }
+    return {Verdict::kEnough};
+  }
+  void Finish(Report) override {}
+  bool Abandoned() const override { return false; }
+
+ private:
+  std::string url_;
+  const std::vector<uint64_t> places_;
+};
+
+TEST_F(ReadingTest, APieceGrowsToThePlacesBehindIt) {
+  Walking client({0, 400'000, 800'000, 3'000'000});
+  Begin(client);
+  const std::string file(4'000'000, 'x');
+  Next next;
+  while ((next = Serve(file)) == Next::kAsk) ASSERT_LT(asks_.size(), 10u);
+  EXPECT_EQ(next, Next::kDone) << reading_.message();
+  const std::vector<std::pair<uint64_t, uint64_t>> expected = {
+      {0, 12287},           {400'000, 416'383},     {416'384, 800'015},
+      {800'016, 1'848'591}, {1'848'592, 2'897'167}, {2'897'168, 3'000'015}};
+  EXPECT_EQ(asks_, expected);
+}
+
+TEST_F(ReadingTest, WhatLiesInTooManyPlacesIsReadAsAWhole) {
+  std::vector<uint64_t> places;
+  for (uint64_t i = 0; i < 80; ++i) places.push_back(i << 20);
+  Walking client(std::move(places));
+  limits_.max_body_bytes = 100 << 20;
+  Begin(client);
+  const std::string file(80 << 20, 'x');
+  while (Serve(file) == Next::kAsk && reading_.ask().ranged) ASSERT_LE(asks_.size(), 64u);
+  EXPECT_EQ(asks_.size(), 64u);
+  ASSERT_FALSE(reading_.ask().ranged);
+  reading_.OnHead(Head({"HTTP/1.1 200 OK", absl::StrCat("Content-Length: ", file.size())}));
+  Send(file);
+  EXPECT_EQ(reading_.OnEnd(true), Next::kDone) << reading_.message();
+  EXPECT_EQ(reading_.size(), file.size());
+}
+
 TEST_F(ReadingTest, ALastModifiedIsTheSecondBestValidator) {
   Wanting client({20'000});
   Begin(client);
