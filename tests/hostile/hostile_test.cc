@@ -90,8 +90,8 @@ bool Wanted(const Case& one) {
 class Run {
  public:
   static const Run& Get() {
-    static const Run* run = new Run;
-    return *run;
+    static const Run run;  // Ended at exit, threads and all.
+    return run;
   }
   const std::vector<Case>& cases() const { return origin_.cases(); }
   const Result& of(const std::string& name) const { return results_.at(name); }
