@@ -141,6 +141,15 @@ TEST(ResponseHead, ReadsWhatFetchingActsOn) {
   EXPECT_EQ(head.RetryAfter(absl::Now()), absl::Seconds(7));
 }
 
+// They are sent back in If-Range.
+TEST(ResponseHead, NothingEndsAHeaderWithinAValidator) {
+  ResponseHead head;
+  head.Add("ETag: \"a\rX: y\"\r\n");
+  head.Add("Last-Modified: Sun, 06\rNov\v1994\r\n");
+  EXPECT_EQ(head.etag, "\"a X: y\"");
+  EXPECT_EQ(head.last_modified, "Sun, 06 Nov 1994");
+}
+
 TEST(ResponseHead, RefusesConflictsAndFloods) {
   ResponseHead head;
   EXPECT_EQ(head.Add("Content-Length: 10\r\n"), ResponseHead::Line::kMore);

@@ -32,6 +32,9 @@ void Check(const ResponseHead& head) {
   if (head.range.has_value()) CheckRange(*head.range);
   Require(!(head.range.has_value() && head.range_broken), "a range is read or not");
   Require(head.location.size() <= kMaxHeadBytes && head.etag.size() <= 512, "bounded memory");
+  for (const unsigned char c : head.etag + head.last_modified) {
+    Require((c >= ' ' && c != 0x7f) || c == '\t', "nothing that ends a header in what is sent back");
+  }
   const auto wait = head.RetryAfter(absl::FromUnixSeconds(1'700'000'000));
   Require(!wait.has_value() || (*wait >= absl::ZeroDuration() && *wait != absl::InfiniteDuration()),
           "a wait");
