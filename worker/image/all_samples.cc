@@ -359,6 +359,7 @@ std::vector<Sample> AllSamples() {
   AddCodestreamSamples(all);
   AddEncodedSamples(all);
   AddPlainSamples(all);
+  AddOddSamples(all);
   return std::move(all.samples);
 }
 

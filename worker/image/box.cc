@@ -5,6 +5,7 @@ namespace imgfleet::image {
 BoxWalk::Step BoxWalk::Next(Box* box) {
   if (at_ >= end_) return Step::kEnd;
   if (end_ - at_ < 8) return Step::kBad;
+  if (++passed_ > kMaxParts) return Step::kBad;
   need_size_ = 8;
   if (!source_.Has(at_, 8)) return Step::kMissing;
   uint64_t header = 8;

@@ -28,19 +28,23 @@ class BoxWalk {
     kBox,
     kEnd,
     kMissing,  // The header at need_offset() is needed, need_size() bytes.
-    kBad,      // A box smaller than its header, or reaching beyond what contains it.
+    kBad,      // No box can be like this, or there are too many: see problem().
   };
 
   BoxWalk(Source& source, uint64_t begin, uint64_t end) : source_(source), at_(begin), end_(end) {}
   Step Next(Box* box);
   uint64_t need_offset() const { return at_; }
   uint64_t need_size() const { return need_size_; }
+  absl::string_view problem() const {
+    return passed_ > kMaxParts ? "too many boxes" : "a box has an impossible size";
+  }
 
  private:
   Source& source_;
   uint64_t at_;
   const uint64_t end_;
   uint64_t need_size_ = 8;
+  uint32_t passed_ = 0;
 };
 
 }  // namespace imgfleet::image

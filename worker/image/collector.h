@@ -31,6 +31,8 @@ class Collector {
 void AddCodestreamSamples(Collector& all);
 // JPEG XL as an encoder writes it.
 void AddEncodedSamples(Collector& all);
+// What specifications allow and few programs write.
+void AddOddSamples(Collector& all);
 // Formats with a header of fixed fields or of text: PSD, QOI, DDS, ICNS, TGA, Netpbm, HDR, PCX.
 void AddPlainSamples(Collector& all);
 

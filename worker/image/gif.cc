@@ -1,5 +1,5 @@
 // GIF: the logical screen gives the size. Whether it moves stands nowhere: a second image shows it, and that
-// comes behind all of the first one's pixels. The first kLook bytes are walked; where they hold no second
+// comes behind all of the first one's pixels. The file's first bytes (kFieldReach) are walked; where they hold no second
 // image and not the end of the file, the looping extension is taken as the header's word for it. How often it
 // loops and whether there is a colour profile stand in extensions before the first image.
 #include <algorithm>
@@ -11,7 +11,6 @@
 namespace imgfleet::image {
 namespace {
 
-constexpr uint64_t kLook = 8192;
 constexpr uint8_t kExtension = 0x21, kImage = 0x2C, kTrailer = 0x3B;
 constexpr uint8_t kGraphicControl = 0xF9, kApplication = 0xFF;
 
@@ -88,7 +87,7 @@ ProbeResult ReadGif(Source& source) {
   if (flags & 0x80) info.bit_depth = (flags & 7) + 1;
 
   Blocks blocks;
-  const uint64_t limit = std::min(kLook, source.total().value_or(kLook));
+  const uint64_t limit = std::min(kFieldReach, source.total().value_or(kFieldReach));
   const uint64_t reached = Walk(source, 13 + TableBytes(flags), limit, blocks, info);
   if (reached < limit) return source.Missing(Format::kGif, reached, 1, limit - reached);
   info.animated = blocks.images > 1 || (blocks.repeats.has_value() && !blocks.ended);

@@ -4,6 +4,7 @@
 #include "worker/image/heif.h"
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "worker/image/heif_movie.h"
 #include "worker/image/orientation.h"
 #include "worker/image/readers.h"
@@ -68,7 +69,7 @@ ProbeResult Stopped(Source& source, Format format, BoxWalk::Step step, const Box
   if (step == BoxWalk::Step::kMissing) {
     return source.Missing(format, walk.need_offset(), walk.need_size(), kMetaHint);
   }
-  return Corrupt(format, "HEIF: a box has an impossible size");
+  return Corrupt(format, absl::StrCat("HEIF: ", walk.problem()));
 }
 
 // The first track of a movie box that has a size.
@@ -145,8 +146,10 @@ ProbeResult ReadHeif(Source& source) {
   while ((step = walk.Next(&box)) == BoxWalk::Step::kBox) {
     if (box.type == BoxType("meta")) {
       ProbeResult answer = ReadHeifMeta(source, box.begin, box.end, brands.format, brands.sequence);
-      if (!brands.sequence || answer.status != ProbeStatus::kOk) return answer;
-      return WithMovie(source, box.end, std::move(answer));
+      if (!brands.sequence) return answer;
+      if (answer.status == ProbeStatus::kOk) return WithMovie(source, box.end, std::move(answer));
+      // A sequence need not have a picture besides its tracks: then its meta box is about them.
+      if (answer.status == ProbeStatus::kNeedMore || answer.status == ProbeStatus::kTruncated) return answer;
     }
     if (box.type == BoxType("moov") && brands.sequence) return ReadMovie(source, box, brands.format);
   }

@@ -30,6 +30,7 @@ class PropertyReader {
   Source& source_;
   MetaAnswer& answer_;
   ImageInfo& info_;
+  bool colors_told_ = false;
   bool identity_matrix_ = false;
 };
 
@@ -80,6 +81,7 @@ bool PropertyReader::CodecSamples(const Box& box) {
 
 // colr: "nclx" gives numbers, of which the matrix 0 means that nothing was done to RGB; else a colour profile.
 bool PropertyReader::Colors(const Box& box) {
+  colors_told_ = true;
   if (!answer_.Need(box, 4)) return false;
   const uint32_t kind = source_.Be32(box.begin);
   if (kind == BoxType("prof") || kind == BoxType("rICC")) info_.has_icc = true;
@@ -139,10 +141,12 @@ bool PropertyReader::Shape(const ItemProperties& primary) {
 }
 
 bool PropertyReader::Samples(const ItemProperties& item) {
+  const bool wants_colors = !colors_told_;
   for (size_t k = 0; k < item.size(); ++k) {
     const Box& box = item.box(k);
     const bool codec = box.type == BoxType("hvcC") || box.type == BoxType("av1C");
     if (codec && !CodecSamples(box)) return false;
+    if (wants_colors && box.type == BoxType("colr") && !Colors(box)) return false;
   }
   return true;
 }

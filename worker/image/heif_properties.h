@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "worker/image/box.h"
 #include "worker/image/source.h"
@@ -36,7 +37,7 @@ class MetaAnswer {
   }
   bool Stopped(BoxWalk::Step step, const BoxWalk& walk) {
     if (step == BoxWalk::Step::kMissing) return Missing(walk.need_offset(), walk.need_size());
-    return Fail("HEIF: a box has an impossible size");
+    return Fail(absl::StrCat("HEIF: ", walk.problem()));
   }
   bool End(ProbeResult result) {
     result_ = std::move(result);
@@ -83,7 +84,7 @@ class ItemProperties {
 };
 
 // Sets the size, the transformations in their order, samples, colours and transparency of `info`: by the `primary`
-// item's own properties; where they leave the samples open, by those of the first `tile` it is put together from; by
+// item's own properties; where they leave samples and colours open, by those of the first `tile` it is put together from; by
 // those of the items that are `auxiliary` to it. False: see `answer`.
 bool ApplyItemProperties(Source& source, const ItemProperties& primary, const ItemProperties& tile,
                          const ItemProperties& auxiliary, MetaAnswer& answer, ImageInfo& info);

@@ -94,6 +94,9 @@ IfdEntry Ifd::entry(uint64_t i) {
 
 std::optional<uint64_t> Ifd::Unsigned(const IfdEntry& entry) {
   if (entry.count != 1) return std::nullopt;
+  const auto unless_negative = [](int64_t value) {
+    return value < 0 ? std::nullopt : std::optional<uint64_t>(value);
+  };
   switch (entry.type) {
     case 1:
       return source_.U8(entry.values);
@@ -101,9 +104,16 @@ std::optional<uint64_t> Ifd::Unsigned(const IfdEntry& entry) {
       return U16(entry.values);
     case 4:
       return U32(entry.values);
+    case 6:
+      return unless_negative(static_cast<int8_t>(source_.U8(entry.values)));
+    case 8:
+      return unless_negative(static_cast<int16_t>(U16(entry.values)));
+    case 9:
+      return unless_negative(static_cast<int32_t>(U32(entry.values)));
     case 16:
-      if (big_) return U64(entry.values);
-      return std::nullopt;
+      return big_ ? std::optional<uint64_t>(U64(entry.values)) : std::nullopt;
+    case 17:
+      return big_ ? unless_negative(static_cast<int64_t>(U64(entry.values))) : std::nullopt;
     default:
       return std::nullopt;
   }

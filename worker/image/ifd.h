@@ -39,7 +39,7 @@ class Ifd {
   // Where the first `size` bytes of an entry's values are: those in the entry are at hand, others are wanted in
   // the file's first bytes (kFieldReach) and close behind the directory, which come with it.
   Place Find(const IfdEntry& entry, uint64_t size);
-  // The entry's value if it is one unsigned integer; read in place only.
+  // The entry's value if it is one integer, of whatever size, and not negative; read in place only.
   std::optional<uint64_t> Unsigned(const IfdEntry& entry);
   uint16_t U16(uint64_t offset) { return little_ ? source_.Le16(offset) : source_.Be16(offset); }
   uint32_t U32(uint64_t offset) { return little_ ? source_.Le32(offset) : source_.Be32(offset); }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "absl/strings/str_cat.h"
 #include "worker/image/box.h"
 #include "worker/image/orientation.h"
 #include "worker/image/readers.h"
@@ -151,7 +152,7 @@ class HeaderBox {
       if (!visit(box)) return false;
     }
     if (step == BoxWalk::Step::kEnd) return true;
-    if (step == BoxWalk::Step::kBad) return Fail("JPEG 2000: a box has an impossible size");
+    if (step == BoxWalk::Step::kBad) return Fail(absl::StrCat("JPEG 2000: ", walk.problem()));
     result_ = source_.Missing(Format::kJp2, walk.need_offset(), walk.need_size(), kHint);
     return false;
   }
@@ -302,8 +303,8 @@ ProbeResult ReadJp2(Source& source) {
   if (step == BoxWalk::Step::kMissing) {
     return source.Missing(Format::kJp2, walk.need_offset(), walk.need_size(), kHint);
   }
-  return Corrupt(Format::kJp2, step == BoxWalk::Step::kEnd ? "JPEG 2000: neither header nor codestream"
-                                                           : "JPEG 2000: a box has an impossible size");
+  if (step == BoxWalk::Step::kEnd) return Corrupt(Format::kJp2, "JPEG 2000: neither header nor codestream");
+  return Corrupt(Format::kJp2, absl::StrCat("JPEG 2000: ", walk.problem()));
 }
 
 }  // namespace imgfleet::image

@@ -19,6 +19,8 @@ constexpr uint64_t kAfterJump = 4096;
 // A height that stands behind the first scan is sought so far behind the frame header, and asked for in steps.
 constexpr uint64_t kMaxScan = 1 << 20;
 constexpr uint64_t kScanStep = 64 << 10;
+// What is no segment is passed over, like all decoders do, up to so many bytes in all.
+constexpr uint64_t kMaxStray = 1 << 20;
 
 bool StandsAlone(uint8_t marker) {
   return marker == 0x01 || (marker >= 0xD0 && marker <= 0xD7) || marker == kSoi;
@@ -49,6 +51,10 @@ class JpegReader {
   // Leaves at_ behind the next marker's code, skipping fill bytes and, like all decoders, stray bytes between
   // segments.
   Step NextMarker(uint8_t* marker, uint64_t hint = kAfterJump);
+  void Stray(uint64_t bytes) {
+    at_ += bytes;
+    stray_ += bytes;
+  }
   // Segments of applications, their content at [begin, end).
   Step Application(uint8_t marker, uint64_t begin, uint64_t end);
   Step Jfif(uint64_t begin, uint64_t end);
@@ -71,6 +77,8 @@ class JpegReader {
   ImageInfo info_;
   ProbeResult result_;
   uint64_t at_ = 2;
+  uint64_t stray_ = 0;
+  uint32_t markers_ = 0;
   uint8_t orientation_ = 1;
   bool jfif_seen_ = false;
   std::optional<uint8_t> adobe_transform_;
@@ -80,20 +88,24 @@ class JpegReader {
 
 JpegReader::Step JpegReader::NextMarker(uint8_t* marker, uint64_t hint) {
   for (;;) {
+    if (stray_ > kMaxStray) return Done(Corrupt(Format::kJpeg, "JPEG: a MiB of what are no segments"));
     if (!source_.Has(at_, 2)) return Done(source_.Missing(Format::kJpeg, at_, 2, hint));
     if (source_.U8(at_) != 0xFF) {
       const absl::string_view run = source_.Run(at_);
       const void* hit = std::memchr(run.data(), 0xFF, run.size());
-      at_ += hit ? static_cast<const char*>(hit) - run.data() : run.size();
+      Stray(hit ? static_cast<const char*>(hit) - run.data() : run.size());
       continue;
     }
     *marker = source_.U8(at_ + 1);
     if (*marker == 0xFF) {
-      ++at_;  // A fill byte.
-      continue;
+      Stray(1);  // A fill byte.
+    } else if (*marker == 0) {
+      Stray(2);
+    } else {
+      at_ += 2;
+      if (++markers_ > kMaxParts) return Done(Corrupt(Format::kJpeg, "JPEG: more than 65536 segments"));
+      return Step::kGo;
     }
-    at_ += 2;
-    if (*marker != 0) return Step::kGo;
   }
 }
 
@@ -133,8 +145,9 @@ JpegReader::Step JpegReader::Application(uint8_t marker, uint64_t begin, uint64_
 
 // Name, version (2), unit (1: per inch, 2: per centimetre, else only the ratio counts), density across and down.
 JpegReader::Step JpegReader::Jfif(uint64_t begin, uint64_t end) {
+  // A shorter one has no room for its last field and is none to libjpeg.
+  if (end - begin < 14) return Step::kGo;
   jfif_seen_ = true;
-  if (end - begin < 12) return Step::kGo;
   if (!source_.Has(begin, 12)) return Done(source_.Missing(Format::kJpeg, begin, 12, kAfterJump));
   const uint8_t unit = source_.U8(begin + 7);
   if (unit != 1 && unit != 2) return Step::kGo;

@@ -3,6 +3,7 @@
 // depth, extra channels. An Exif box is not asked: where the two differ, the codestream's orientation holds.
 //
 // Sizes and orders of the fields: ISO/IEC 18181-1, image header; boxes: 18181-2.
+#include "absl/strings/str_cat.h"
 #include "worker/image/box.h"
 #include "worker/image/orientation.h"
 #include "worker/image/readers.h"
@@ -16,9 +17,9 @@ ProbeResult StoppedWalk(Source& source, BoxWalk::Step step, const BoxWalk& walk)
   if (step == BoxWalk::Step::kMissing) {
     return source.Missing(Format::kJxl, walk.need_offset(), walk.need_size(), kHint);
   }
-  return Corrupt(Format::kJxl, step == BoxWalk::Step::kEnd
-                                   ? "JPEG XL: the codestream is missing or breaks off"
-                                   : "JPEG XL: a box has an impossible size");
+  if (step == BoxWalk::Step::kEnd)
+    return Corrupt(Format::kJxl, "JPEG XL: the codestream is missing or breaks off");
+  return Corrupt(Format::kJxl, absl::StrCat("JPEG XL: ", walk.problem()));
 }
 
 // The codestream's bytes in order, wherever in the file they lie. Once a byte cannot be had, result() says why.

@@ -1,6 +1,6 @@
 // PNG: the header chunk gives the size; the chunks before the image data tell of animation, transparency,
-// resolution, colour profile and orientation. An eXIf chunk behind the image data is legal but not sought: finding it would cost the whole
-// file.
+// resolution, colour profile and orientation. An eXIf chunk behind the image data is legal but not sought: finding it
+// would cost the whole file.
 #include <array>
 
 #include "absl/strings/str_cat.h"
@@ -36,11 +36,18 @@ bool ReadHeader(Source& source, uint64_t data, ImageInfo& info) {
   const uint8_t interlace = source.U8(data + 12);
   if (info.width == 0 || info.height == 0 || info.width > kMaxLength || info.height > kMaxLength)
     return false;
-  constexpr std::array<uint8_t, 7> kChannels = {1, 0, 3, 1, 2, 0, 4};
-  if (colour >= kChannels.size() || kChannels[colour] == 0 || interlace > 1) return false;
-  if (depth != 1 && depth != 2 && depth != 4 && depth != 8 && depth != 16) return false;
+  struct Colour {
+    uint8_t channels = 0;
+    uint32_t depths = 0;  // Those that are allowed, one bit each.
+  };
+  constexpr uint32_t kBytes = 1 << 8 | 1 << 16, kAny = 1 << 1 | 1 << 2 | 1 << 4 | kBytes;
+  constexpr std::array<Colour, 7> kColours = {
+      {{1, kAny}, {}, {3, kBytes}, {1, kAny & ~(1u << 16)}, {2, kBytes}, {}, {4, kBytes}}};
+  if (colour >= kColours.size() || depth > 16 || (kColours[colour].depths >> depth & 1) == 0) return false;
+  // Compression, filter and interlacing each know but few methods.
+  if (source.U8(data + 10) != 0 || source.U8(data + 11) != 0 || interlace > 1) return false;
   info.bit_depth = depth;
-  info.channels = kChannels[colour];
+  info.channels = kColours[colour].channels;
   info.has_alpha = colour >= 4;
   info.color_space = colour == 3         ? ColorSpace::kPalette
                      : (colour & 2) == 0 ? ColorSpace::kGray
@@ -59,7 +66,8 @@ ProbeResult ReadPng(Source& source) {
   ExifTags exif;
   uint32_t frames = 1, plays = 0;
   bool header_seen = false;
-  for (;;) {
+  for (uint32_t chunks = 0;; ++chunks) {
+    if (chunks > kMaxParts) return Corrupt(Format::kPng, "PNG: more than 65536 chunks before the image data");
     if (!source.Has(at, 8)) return source.Missing(Format::kPng, at, 8, kAfterJump);
     const uint32_t length = source.Be32(at);
     const uint32_t name = source.Be32(at + 4);

@@ -102,11 +102,11 @@ struct ImageInfo {
   // After orientation, and in HEIF the clean aperture.
   uint32_t display_width = 0, display_height = 0;
   // EXIF 1..8; in HEIF the equivalent of its properties, in their order. PNG: only of an eXIf chunk before
-  // the pixels; animated WebP: of an EXIF chunk in its last 16 KiB. JPEG XL: its codestream's. HDR: the order of
+  // the pixels; animated WebP: of an EXIF chunk in its last 256 KiB. JPEG XL: its codestream's. HDR: the order of
   // its pixels. Other formats: 1.
   uint8_t orientation = 1;
   // More than one frame is to be shown over time, as far as the header tells. GIF: a second image in the
-  // first 8 KiB, or, where the first one reaches beyond them, the looping extension.
+  // first 12 KiB, or, where the first one reaches beyond them, the looping extension.
   bool animated = false;
   // The rest is unset unless known.
   //

@@ -60,6 +60,34 @@ TEST(Probe, KnownFormatsThatAreNotMeasuredAnswerByName) {
   EXPECT_EQ(ProbeWhole(Jpeg(JpegSegment(0xF7, std::string(20, '\1')))).message, "JPEG-LS");
   EXPECT_EQ(StatusOf(Tiff(TiffKind::kLittle, {{256, 3, {3}}, {257, 3, {3}}, {50706, 4, {1}}}, 0)),
             ProbeStatus::kUnsupported);
+  // As raw files of cameras begin: the image itself lies in a directory below.
+  EXPECT_EQ(
+      StatusOf(Tiff(TiffKind::kBig, {{254, 4, {1}}, {256, 3, {160}}, {257, 3, {120}}, {330, 4, {8}}}, 0)),
+      ProbeStatus::kUnsupported);
+  EXPECT_EQ(ProbeWhole("\x01\xda\x01\x01" + rest).message, "SGI is not measured");
+}
+
+// What is endless costs no more than what it is worth: as many probes as a fetch makes requests end soon.
+TEST(Probe, EndlessTinyPartsAreRefused) {
+  auto repeated = [](const std::string& part) {
+    std::string all;
+    while (all.size() < 3 << 20) all += part;
+    return all;
+  };
+  const std::pair<const char*, std::string> kFiles[] = {
+      {"JPEG: segments", "\xff\xd8" + repeated(JpegSegment(0xFE, ""))},
+      {"JPEG: restart markers", "\xff\xd8" + repeated("\xff\xd0")},
+      {"JPEG: fill bytes", "\xff\xd8" + repeated("\xff")},
+      {"JPEG: stuffed bytes", "\xff\xd8" + repeated(std::string("\xff\0", 2))},
+      {"JPEG: bytes between segments", "\xff\xd8" + JpegSegment(0xFE, "") + repeated("stray")},
+      {"PNG: chunks", Png(3, 3, repeated(PngChunk("teXt", "")))},
+      {"WebP: chunks", Webp(Vp8x(0x08, 3, 3) + repeated(RiffChunk("free", "")))},
+      {"HEIF: boxes", IsoBox("ftyp", "heic" + Be32(0) + "mif1") + repeated(IsoBox("free", ""))},
+      {"JXL: boxes", IsoBox("JXL ", "\r\n\x87\n") + repeated(IsoBox("free", ""))},
+      {"JP2: boxes", IsoBox("jP  ", "\r\n\x87\n") + repeated(IsoBox("free", ""))},
+  };
+  for (const auto& [name, file] : kFiles)
+    EXPECT_EQ(ProbePrefix(file).status, ProbeStatus::kCorrupt) << name << ": " << Describe(ProbePrefix(file));
 }
 
 TEST(Probe, WhatIsNoImageIsSaidToBeNone) {
@@ -88,6 +116,12 @@ TEST(Probe, ShortFilesAreTruncated) {
   EXPECT_EQ(result.need_offset, 0u);
 }
 
+// Bits, colour type, compression, filter, interlacing.
+std::string PngOfHeader(const char (&fields)[6]) {
+  return "\x89PNG\r\n\x1a\n" + PngChunk("IHDR", Be32(20) + Be32(30) + std::string(fields, 5)) +
+         PngChunk("IDAT", "pixels") + PngChunk("IEND", "");
+}
+
 TEST(Probe, HeadersThatContradictThemselvesAreCorrupt) {
   const std::string frame = JpegFrame(0xC0, 10, 10);
   const std::pair<const char*, std::string> kFiles[] = {
@@ -104,6 +138,10 @@ TEST(Probe, HeadersThatContradictThemselvesAreCorrupt) {
                                  PngChunk("IEND", "")},
       {"PNG: not IHDR first",
        std::string("\x89PNG\r\n\x1a\n") + PngChunk("gAMA", "1234") + std::string(20, '\0')},
+      {"PNG: colours of 4 bits", PngOfHeader("\x04\x02\0\0\0")},
+      {"PNG: an index of 16 bits", PngOfHeader("\x10\x03\0\0\0")},
+      {"PNG: an unknown compression", PngOfHeader("\x08\x02\1\0\0")},
+      {"PNG: an unknown filter", PngOfHeader("\x08\x02\0\1\0")},
       {"PNG: two headers", Png(3, 3, PngChunk("IHDR", std::string(13, '\1')))},
       {"GIF: no area", Gif(0, 7, ";")},
       {"WebP: unknown chunk", Webp(RiffChunk("XYZW", "12345678"))},

@@ -1,8 +1,8 @@
 // Photoshop: PSD (version 1) and PSB (version 2). A header of 26 bytes, then sections that each begin with their
 // length: colour mode data, image resources (resolution, profile), layers.
 //
-// Everything but the size stands somewhere in those sections, which thumbnails and metadata may make long: the first
-// kLook bytes are walked, and what they do not hold stays unset.
+// Everything but the size stands somewhere in those sections, which thumbnails and metadata may make long: the file's first
+// bytes (kFieldReach) are walked, and what they do not hold stays unset.
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -13,7 +13,6 @@ namespace imgfleet::image {
 namespace {
 
 constexpr uint64_t kHeader = 26;
-constexpr uint64_t kLook = 8192;
 constexpr uint32_t kMaxSide = 300000;
 constexpr uint16_t kResolution = 0x03ED, kProfile = 0x040F;
 
@@ -139,7 +138,7 @@ ProbeResult ReadPsd(Source& source) {
   info.frames = 1;
   SetOrientation(info, 1);
 
-  const uint64_t limit = std::min(kLook, source.total().value_or(kLook));
+  const uint64_t limit = std::min(kFieldReach, source.total().value_or(kFieldReach));
   Sections sections(source, limit, version == 2, info);
   if (!sections.Walk()) {
     return source.Missing(Format::kPsd, sections.need_offset(), 1, limit - sections.need_offset());

@@ -26,6 +26,10 @@ inline constexpr uint64_t kMaxOffset = uint64_t{1} << 62;
 // with them, so that nothing is fetched for such a field, and whether it is read depends on the file alone.
 inline constexpr uint64_t kFieldReach = 12288;
 
+// Segments, chunks or boxes that a walk passes at most. Nobody writes more of them before what is sought; a walk begins anew
+// whenever more bytes have come, so that endless tiny ones would cost ever more.
+inline constexpr uint32_t kMaxParts = 1 << 16;
+
 // Where bytes are that are wanted only if they cost no fetch.
 enum class Place : uint8_t {
   kAtHand,

@@ -9,12 +9,16 @@
 namespace imgfleet::image {
 namespace {
 
-constexpr uint16_t kWidth = 256, kHeight = 257, kBitsPerSample = 258, kPhotometric = 262, kOrientation = 274,
-                   kSamplesPerPixel = 277, kExtraSamples = 338, kIccProfile = 34675, kDngVersion = 50706;
+constexpr uint16_t kSubfileType = 254, kWidth = 256, kHeight = 257, kBitsPerSample = 258, kPhotometric = 262,
+                   kOrientation = 274, kSamplesPerPixel = 277, kSubdirectories = 330, kExtraSamples = 338,
+                   kIccProfile = 34675, kDngVersion = 50706;
 
 struct Fields {
-  std::optional<uint64_t> width, height, samples, bits, photometric;
+  std::optional<uint64_t> width, height, samples, photometric;
+  std::optional<uint64_t> bits = 1;
   uint8_t orientation = 1;
+  bool reduced = false;         // A smaller version of another image in the file.
+  bool subdirectories = false;  // Which those may hold.
   std::optional<bool> alpha = false;
   bool icc = false;
   ResolutionTags resolution;
@@ -106,6 +110,12 @@ bool TiffReader::ReadEntry(uint16_t tag, const IfdEntry& entry) {
     case kIccProfile:
       fields_.icc = entry.count > 0;
       return true;
+    case kSubfileType:
+      fields_.reduced = (ifd_.Unsigned(entry).value_or(0) & 1) != 0;
+      return true;
+    case kSubdirectories:
+      fields_.subdirectories = true;
+      return true;
     case kDngVersion:
       result_ = Unsupported(Format::kUnknown, "DNG raw");
       return false;
@@ -153,6 +163,9 @@ ProbeResult TiffReader::Read() {
   for (uint64_t i = 0; i < ifd_.size(); ++i) {
     if (!ReadEntry(ifd_.tag(i), ifd_.entry(i))) return result_;
   }
+  if (fields_.reduced && fields_.subdirectories)
+    return Unsupported(Format::kUnknown,
+                       "TIFF that begins with a preview of what it holds (raw files of cameras)");
   ImageInfo info;
   info.format = Format::kTiff;
   constexpr uint64_t kMaxSide = 0xFFFFFFFF;

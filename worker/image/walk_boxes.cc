@@ -125,6 +125,7 @@ class HeifWalker final : public BoxWalker {
     const uint64_t sizes = number(2);
     const size_t offset_size = sizes >> 12, length_size = sizes >> 8 & 15, base_size = sizes >> 4 & 15;
     const size_t index_size = version > 0 ? sizes & 15 : 0;
+    const size_t extent_bytes = index_size + offset_size + length_size;
     const uint64_t items = number(version < 2 ? 2 : 4);
     for (uint64_t item = 0; item < items; ++item) {
       if (at >= iloc.size()) return false;
@@ -132,12 +133,14 @@ class HeifWalker final : public BoxWalker {
       const uint64_t method = version > 0 ? number(2) & 15 : 0;
       number(2);  // data_reference_index
       const uint64_t base = number(base_size);
-      const uint64_t extents = number(2);
+      // Extents that take no bytes are all the same one.
+      const uint64_t extents = std::min<uint64_t>(number(2), extent_bytes > 0 ? 65535 : 1);
       for (uint64_t extent = 0; extent < extents; ++extent) {
-        if (at >= iloc.size()) return false;
+        if (extent_bytes > 0 && at >= iloc.size()) return false;
         number(index_size);
         const uint64_t offset = number(offset_size), length = number(length_size);
-        if (method == 0 && base + offset < uint64_t{1} << 62 && length < uint64_t{1} << 62) {
+        constexpr uint64_t kMost = uint64_t{1} << 61;
+        if (method == 0 && base < kMost && offset < kMost && length < kMost) {
           end_ = std::max(end_, base + offset + length);
         }
       }

@@ -1,9 +1,10 @@
 // Formats whose end is that of their pixels: PSD and PSB (Adobe's specification), QOI (qoiformat.org), PNM, PAM and PFM
 // (netpbm), TGA (Truevision 2.0), PCX (ZSoft).
 #include <algorithm>
-#include <cctype>
+#include <utility>
 
-#include "absl/strings/numbers.h"
+#include "worker/image/pnm.h"
+#include "worker/image/text_header.h"
 #include "worker/image/walkers.h"
 
 namespace imgfleet::image {
@@ -179,8 +180,17 @@ class PnmWalker final : public Walker {
   void Add(absl::string_view bytes) override {
     position_ += bytes.size();
     if (state_ != State::kHeader) return;
-    header_.append(bytes.data(), std::min(bytes.size(), kMaxHeader - header_.size()));
-    if (!ReadHeader() && header_.size() == kMaxHeader) state_ = State::kUnknown;
+    beginning_.append(bytes.data(), std::min(bytes.size(), TextHeader::kMaxBytes - beginning_.size()));
+    Bytes known;
+    known.prefix = beginning_;
+    Source source(known);
+    PnmHeader header;
+    const ProbeResult read = ReadPnmHeader(source, &header);
+    if (read.status == ProbeStatus::kNeedMore) return;
+    std::string().swap(beginning_);
+    const bool binary = read.status == ProbeStatus::kOk && !header.text();
+    state_ = binary ? State::kPixels : State::kUnknown;
+    if (binary) end_ = header.pixels + Product(RowBytes(header), header.height);
   }
   std::optional<bool> Finish() const override {
     if (state_ == State::kUnknown) return std::nullopt;
@@ -189,64 +199,14 @@ class PnmWalker final : public Walker {
 
  private:
   enum class State : uint8_t { kHeader, kPixels, kUnknown } state_ = State::kHeader;
-  static constexpr size_t kMaxHeader = 4096;
 
-  static bool IsSpace(char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; }
-
-  // The next word, which a white space has to follow; empty where there is none yet. Comments run from # to the line's end.
-  absl::string_view Word(size_t& at) const {
-    while (at < header_.size() && (IsSpace(header_[at]) || header_[at] == '#')) {
-      if (header_[at] == '#') at = std::min(header_.find('\n', at), header_.size() - 1);
-      ++at;
-    }
-    const size_t begin = at;
-    while (at < header_.size() && !IsSpace(header_[at])) ++at;
-    return at < header_.size() ? absl::string_view(header_).substr(begin, at - begin) : absl::string_view();
-  }
-  bool Number(size_t& at, uint64_t& number) const {
-    return absl::SimpleAtoi(Word(at), &number) && number < uint64_t{1} << 32;
+  static uint64_t RowBytes(const PnmHeader& header) {
+    if (header.kind == '4') return (uint64_t{header.width} + 7) / 8;
+    const uint64_t sample = header.floats() ? 4 : header.maximum > 255 ? 2 : 1;
+    return Product(header.width, header.channels * sample);
   }
 
-  // True once the header is whole, or clearly none.
-  bool ReadHeader() {
-    if (header_.size() < 3) return false;
-    const char kind = header_[1];
-    uint64_t width = 0, height = 0, max = 1, samples = 1;
-    size_t at = 2;
-    if (kind == '7') {
-      if (!ReadPam(at, width, height, max, samples)) return state_ == State::kUnknown;
-    } else if (kind == '4' || kind == '5' || kind == '6') {
-      if (!Number(at, width) || !Number(at, height) || (kind != '4' && !Number(at, max))) return false;
-      if (kind == '4') width = (width + 7) / 8;
-      if (kind == '6') samples = 3;
-    } else if (kind == 'F' || kind == 'f') {
-      if (!Number(at, width) || !Number(at, height) || Word(at).empty()) return false;
-      samples = kind == 'F' ? 12 : 4;  // Bytes, of floats.
-    } else {
-      state_ = State::kUnknown;  // Written as text.
-      return true;
-    }
-    state_ = State::kPixels;
-    end_ = at + 1 + Product(Product(width, height), samples * (max > 255 ? 2 : 1));
-    return true;
-  }
-
-  bool ReadPam(size_t& at, uint64_t& width, uint64_t& height, uint64_t& max, uint64_t& samples) {
-    for (;;) {
-      const absl::string_view name = Word(at);
-      if (name.empty()) return false;
-      if (name == "ENDHDR") return true;
-      uint64_t ignored = 0;
-      uint64_t& value = name == "WIDTH"    ? width
-                        : name == "HEIGHT" ? height
-                        : name == "DEPTH"  ? samples
-                        : name == "MAXVAL" ? max
-                                           : ignored;
-      if (&value == &ignored ? Word(at).empty() : !Number(at, value)) return false;
-    }
-  }
-
-  std::string header_;
+  std::string beginning_;
   uint64_t position_ = 0, end_ = 0;
 };
 

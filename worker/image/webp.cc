@@ -1,6 +1,6 @@
 // WebP: a RIFF container whose first chunk gives the size: VP8 and VP8L the image's, VP8X the canvas'. Where
 // VP8X announces Exif, its orientation is part of the answer and is fetched, wherever it stands; of an animation
-// it is sought in the last 16 KiB, as no chunk tells where the frames end. Frames are counted where all of them
+// it is sought at the file's end, as no chunk tells where the frames end. Frames are counted where all of them
 // lie in the file's first bytes.
 #include <algorithm>
 #include <utility>
@@ -15,8 +15,9 @@ namespace {
 
 constexpr uint8_t kAnimation = 0x02, kExif = 0x08, kAlpha = 0x10, kIcc = 0x20;
 constexpr uint64_t kAfterJump = 1024;
-// An animation's Exif is sought in so many bytes at the end.
-constexpr uint64_t kTail = 16384;
+// An animation's Exif is sought in so many bytes at the end: first in few, where it mostly is, then in more, for XMP as
+// long as some editors' histories may follow it.
+constexpr uint64_t kTails[] = {16 << 10, 256 << 10};
 
 ProbeResult ReadVp8(Source& source, uint64_t data, ImageInfo& info) {
   if (!source.Has(data, 10)) return source.Missing(Format::kWebp, data, 10);
@@ -67,6 +68,8 @@ class Vp8xReader {
   Step Exif(uint64_t begin, uint64_t end);
   // An animation's Exif lies behind all frames; the container's size tells where to look for it.
   ProbeResult ExifAtTheEnd();
+  // kDone with result_ set where it is found in [tail, end_), which is at hand.
+  Step SeekExif(uint64_t tail);
   Step Done(ProbeResult result) {
     result_ = std::move(result);
     return Step::kDone;
@@ -123,7 +126,8 @@ ProbeResult Vp8xReader::Read(uint64_t data, uint64_t length) {
   wants_exif_ = (flags & kExif) != 0;
 
   at_ = data + length + (length & 1);
-  while (at_ + 8 <= end_) {
+  for (uint32_t chunks = 0; at_ + 8 <= end_; ++chunks) {
+    if (chunks > kMaxParts) return Corrupt(Format::kWebp, "WebP: more than 65536 chunks");
     const bool known = !wants_exif_ && info_.color_space != ColorSpace::kUnknown;
     if (!info_.animated && known) return Ok(info_);
     // A still's Exif is fetched, wherever it stands; all else only where it costs nothing.
@@ -142,8 +146,16 @@ ProbeResult Vp8xReader::Read(uint64_t data, uint64_t length) {
 }
 
 ProbeResult Vp8xReader::ExifAtTheEnd() {
-  const uint64_t tail = std::max(at_, end_ - std::min(end_, kTail) + (end_ & 1));
-  if (!source_.Has(tail, end_ - tail)) return source_.Missing(Format::kWebp, tail, end_ - tail);
+  for (const uint64_t reach : kTails) {
+    // Chunks begin at even offsets.
+    const uint64_t tail = std::max(at_, end_ - std::min(end_, reach) + (end_ & 1));
+    if (!source_.Has(tail, end_ - tail)) return source_.Missing(Format::kWebp, tail, end_ - tail);
+    if (SeekExif(tail) == Step::kDone) return result_;
+  }
+  return Ok(info_);
+}
+
+Vp8xReader::Step Vp8xReader::SeekExif(uint64_t tail) {
   // The container may or may not count the pad byte of its last chunk.
   auto ends_here = [&](uint64_t at) { return at == end_ || at == end_ + 1; };
   auto behind = [&](uint64_t at) {
@@ -155,10 +167,10 @@ ProbeResult Vp8xReader::ExifAtTheEnd() {
     const uint64_t next = behind(at);
     const bool xmp_follows = next + 8 <= end_ && source_.Equals(next, "XMP ") && ends_here(behind(next));
     if (!ends_here(next) && !xmp_follows) continue;
-    if (Exif(at + 8, std::min(at + 8 + source_.Le32(at + 4), end_)) == Step::kDone) return result_;
-    break;
+    if (Exif(at + 8, std::min(at + 8 + source_.Le32(at + 4), end_)) == Step::kDone) return Step::kDone;
+    return Done(Ok(info_));
   }
-  return Ok(info_);
+  return Step::kGo;
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ void Print(const Fetched& fetched) {
   std::cout << "{\"status\":" << static_cast<int>(fetched.result.status)
             << ",\"requests\":" << fetched.requests << ",\"format\":\"" << FormatName(info.format)
             << "\",\"width\":" << info.width << ",\"height\":" << info.height
+            << ",\"display_width\":" << info.display_width << ",\"display_height\":" << info.display_height
             << ",\"orientation\":" << +info.orientation << ",\"animated\":" << info.animated
             << ",\"color_space\":\"" << kColorSpace[static_cast<int>(info.color_space)] << '"';
   Print("frames", info.frames);
