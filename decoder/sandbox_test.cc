@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -73,12 +74,12 @@ class Probe {
     }
     return said_;
   }
-  // How it ended, as waitpid tells it.
-  int End() {
+  // How it ended, as waitpid tells it, and what it took.
+  int End(rusage* used = nullptr) {
     Said();
     shutdown(channel_.get(), SHUT_WR);
     int status = 0;
-    EXPECT_EQ(waitpid(pid_, &status, 0), pid_);
+    EXPECT_EQ(wait4(pid_, &status, 0, used), pid_);
     ended_ = true;
     return status;
   }
@@ -190,6 +191,14 @@ TEST(SandboxTest, MemoryEndsAtItsLimit) {
   EXPECT_LT(resident * sysconf(_SC_PAGESIZE), uint64_t{160} << 20);
 }
 #endif
+
+TEST(SandboxTest, CpuTimeEndsAtItsLimit) {
+  rusage used;
+  const int status = Probe("cpu", "").End(&used);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  EXPECT_EQ(WTERMSIG(status), SIGXCPU);
+  EXPECT_LE(used.ru_utime.tv_sec + used.ru_stime.tv_sec, 2);  // A limit of 1 s.
+}
 
 TEST(SandboxTest, TheKernelSaysThatItIsLocked) {
   Probe probe("nothing", "");

@@ -103,6 +103,10 @@ def cases_in(log, cases):
             [case for case in cases if "FAILED" in of[case]])
 
 
+class BuildError(Exception):
+    pass
+
+
 class Tree:
     """A copy of the checkout, with a Bazel of its own that shares the disk cache."""
 
@@ -116,13 +120,13 @@ class Tree:
         return subprocess.run([*self.bazel_command, *arguments], cwd=self.top, capture_output=True, text=True, check=False)
 
     def run(self, test, cases, *flags):
-        """cases_in of one run of the test. Exits where it does not build."""
+        """cases_in of one run of the test. BuildError where it does not come to that."""
         done = self.bazel("test", "--noshow_progress", "--test_output=summary", "--cache_test_results=no",
                           f"--test_timeout={PATIENCE}", *os.environ.get("BAZEL_FLAGS", "").split(), *flags,
                           *(f"--test_arg={argument}" for argument in arguments(cases)), test)
         # 3: it was built, and failed.
         if done.returncode not in (0, 3):
-            sys.exit(f"{test} does not build:\n{done.stderr[-4000:]}")
+            raise BuildError(f"{test} does not build:\n{done.stderr[-4000:]}")
         log = pathlib.Path(self.top, "bazel-testlogs", test[2:].replace(":", "/"), "test.log")
         return cases_in(log.read_text("utf-8", errors="replace"), cases)
 
@@ -149,6 +153,8 @@ def judge(tree, mutant):
     try:
         # Of no use to anybody else.
         ended, _, failed = tree.run(mutant.test, mutant.cases, "--noremote_upload_local_results")
+    except BuildError as error:
+        return f"survived: {error}"
     finally:
         change(tree.top, mutant, back=True)
     if not ended:

@@ -2,6 +2,7 @@
 """Every mutant still applies to the sources and names cases that exist: else `make mutants` would say nothing. And the runner
 takes a breakdown or a skipped case for no kill. Reads the checkout itself, hence "external"."""
 
+import collections
 import pathlib
 import re
 import tempfile
@@ -27,9 +28,11 @@ def is_written(case, sources):
 
 
 class MutantsTest(unittest.TestCase):
-    def test_there_are_some(self):
-        names = [mutant.name for mutant in mutants.read_all()]
-        self.assertGreaterEqual(len([name for name in names if name.startswith("hostile/")]), 10)
+    def test_there_are_some_of_each_kind(self):
+        kinds = collections.Counter(mutant.name.split("/")[0] for mutant in mutants.read_all())
+        self.assertEqual(set(kinds), {"addresses", "decoder", "hostile", "images", "polite"})
+        self.assertGreaterEqual(min(kinds.values()), 5, kinds)
+        self.assertGreaterEqual(kinds["hostile"], 10)
 
     def test_they_apply_and_can_be_taken_back(self):
         for mutant in mutants.read_all():

@@ -238,6 +238,22 @@ TEST(OriginPace, AnOriginThatRefusesAllIsAskedSeldom) {
   EXPECT_GT(pace.next() - now, absl::Seconds(10));
 }
 
+TEST(OriginPace, ThoseWhoAskSeldomDoNotAskTogether) {
+  // When the fifth request may be sent, after four refusals.
+  const auto next = [](double random) {
+    OriginPace pace;
+    absl::Time now = kBegin;
+    for (int i = 0; i < 4; ++i) {
+      now = std::max(now, pace.next());
+      pace.Sent(now);
+      pace.Refused(now, now, random);
+    }
+    return pace.next();
+  };
+  EXPECT_GT(next(0.5), next(0.1) + absl::Milliseconds(200));
+  EXPECT_GT(next(0.9), next(0.5) + absl::Milliseconds(200));
+}
+
 TEST(OriginPace, IsForgotten) {
   OriginPace pace;
   absl::Time now = kBegin;

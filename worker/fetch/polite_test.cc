@@ -1,12 +1,14 @@
 // The engine against origins that ask for patience.
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "common/version.h"
 #include "gtest/gtest.h"
@@ -125,6 +127,40 @@ TEST(Polite, ALimitedOriginIsFetchedToTheEnd) {
   for (auto& report : reports) EXPECT_EQ(report.get().failure, Failure::kNone);
   EXPECT_LT(bucket.refused(), 0.05 * origin.requests());
   EXPECT_GT(kItems / absl::ToDoubleSeconds(Clock::System().Boot() - begin), 0.6 * 100);
+}
+
+TEST(Polite, ARefusalIsNoFailedAttempt) {
+  ScriptedOrigin origin([](const Request& request) {
+    if (request.count == 1) return Answer{ScriptedOrigin::Http(429, {}, "")};
+    if (request.count == 2) return Answer{ScriptedOrigin::Http(500, {}, "")};
+    return Answer{ScriptedOrigin::Serve(request, File())};
+  });
+  const Limits twice{.attempt_timeout = absl::Seconds(20), .max_attempts = 2, .max_body_bytes = 1 << 20};
+  const Report report = Submit(*MakeEngine(), origin.Url("/"), 0, twice).get();
+  EXPECT_EQ(report.failure, Failure::kNone) << report.message;
+  EXPECT_EQ(report.attempts, 3u);
+}
+
+TEST(Polite, WhatFailedTogetherIsNotTriedAgainTogether) {
+  absl::Mutex mutex;
+  std::map<std::string, absl::Time> failed;
+  std::vector<absl::Duration> waits;
+  ScriptedOrigin origin([&](const Request& request) {
+    absl::MutexLock lock(&mutex);
+    const absl::Time now = Clock::System().Boot();
+    if (failed.emplace(request.path, now).second) return Answer{ScriptedOrigin::Http(500, {}, "")};
+    waits.push_back(now - failed[request.path]);
+    return Answer{ScriptedOrigin::Serve(request, File())};
+  });
+  Options options = TestOptions();
+  options.backoff = {.base = absl::Milliseconds(400), .max = absl::Milliseconds(400)};
+  const auto engine = MakeEngine(options);
+  std::vector<std::future<Report>> reports;
+  for (int i = 0; i < 8; ++i) reports.push_back(Submit(*engine, origin.Url(absl::StrCat("/", i))));
+  for (auto& report : reports) EXPECT_EQ(report.get().failure, Failure::kNone);
+  const auto [least, most] = std::minmax_element(waits.begin(), waits.end());
+  EXPECT_GE(*least, absl::Milliseconds(200));
+  EXPECT_GE(*most - *least, absl::Milliseconds(40));
 }
 
 TEST(Polite, SaysWhoItIs) {
