@@ -69,6 +69,8 @@ class Cidr {
   // mistake).
   static absl::StatusOr<Cidr> Parse(absl::string_view text);
   bool Contains(const IpAddress& address) const;
+  // The lowest address.
+  const IpAddress& base() const { return base_; }
   // In bits, up to 32 or 128.
   int prefix() const { return prefix_; }
 

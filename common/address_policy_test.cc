@@ -186,25 +186,45 @@ TEST(AddressPolicy, EveryRowBothEndsAndNeighbours) {
   }
 }
 
-// Random addresses against the tables, read by another way: a row at a time, longest prefix last.
+// The tables read by another way: a row at a time, longest prefix last.
+bool OpenByTables(const IpAddress& v4) {
+  bool open = true;
+  int longest = -1;
+  for (const SpecialBlock& row : SpecialPurposeV4()) {
+    const Cidr block = Cidr::Parse(row.block).value();
+    if (!block.Contains(v4) || block.prefix() < longest) continue;
+    longest = block.prefix();
+    open = row.reachable == SpecialBlock::kYes;
+  }
+  for (const auto& table : {ClosedBesides(), CloudPlatforms()}) {
+    for (const ClosedBlock& row : table) open = open && !Cidr::Parse(row.block).value().Contains(v4);
+  }
+  return open;
+}
+
 TEST(AddressPolicy, AgreesWithTheTablesOnRandomAddresses) {
   std::mt19937 random(1);
   for (int i = 0; i < 50'000; ++i) {
     const IpAddress address = IpAddress::V4(random());
-    bool open = true;
-    int longest = -1;
-    for (const SpecialBlock& row : SpecialPurposeV4()) {
-      const Cidr block = Cidr::Parse(row.block).value();
-      if (!block.Contains(address) || block.prefix() < longest) continue;
-      longest = block.prefix();
-      open = row.reachable == SpecialBlock::kYes;
+    EXPECT_EQ(IsGloballyRoutable(address), OpenByTables(address)) << address.ToString();
+  }
+}
+
+TEST(AddressPolicy, AgreesWithTheTablesAtTheEdgesOfEveryBlock) {
+  std::vector<Cidr> blocks = {Cidr::Parse("0.0.0.0/0").value()};
+  for (const SpecialBlock& row : SpecialPurposeV4()) blocks.push_back(Cidr::Parse(row.block).value());
+  for (const auto& table : {ClosedBesides(), CloudPlatforms()}) {
+    for (const ClosedBlock& row : table) blocks.push_back(Cidr::Parse(row.block).value());
+  }
+  for (const Cidr& block : blocks) {
+    if (!block.base().is_v4()) continue;
+    uint32_t first = 0;
+    for (int i = 0; i < 4; ++i) first = first << 8 | block.base().bytes()[i];
+    const uint32_t last = first + static_cast<uint32_t>((uint64_t{1} << (32 - block.prefix())) - 1);
+    for (const uint32_t edge : {first - 1, first, last, last + 1}) {
+      const IpAddress address = IpAddress::V4(edge);
+      EXPECT_EQ(IsGloballyRoutable(address), OpenByTables(address)) << address.ToString();
     }
-    for (const auto& table : {ClosedBesides(), CloudPlatforms()}) {
-      for (const ClosedBlock& row : table) {
-        open = open && !Cidr::Parse(row.block).value().Contains(address);
-      }
-    }
-    EXPECT_EQ(IsGloballyRoutable(address), open) << address.ToString();
   }
 }
 
