@@ -1,6 +1,7 @@
 // A row of bits as bytes, the way it is stored: bit i is bit i % 8, lowest first, of byte i / 8.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <string>
@@ -29,6 +30,14 @@ class Bitmap {
   uint32_t Count() const {
     uint32_t count = 0;
     for (const char byte : bytes_) count += std::popcount(static_cast<unsigned char>(byte));
+    return count;
+  }
+  // Of the first `bits`.
+  uint32_t CountBelow(uint32_t bits) const {
+    uint32_t count = 0;
+    const uint32_t whole = std::min<uint32_t>(bits / 8, bytes_.size());
+    for (uint32_t i = 0; i < whole; ++i) count += std::popcount(static_cast<unsigned char>(bytes_[i]));
+    for (uint32_t bit = whole * 8; bit < bits && bit / 8 < bytes_.size(); ++bit) count += Get(bit) ? 1 : 0;
     return count;
   }
   bool operator==(const Bitmap&) const = default;

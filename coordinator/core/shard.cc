@@ -8,11 +8,7 @@
 namespace imgfleet::core {
 namespace {
 
-uint32_t OpenBelow(const Shard& shard, uint32_t end) {
-  uint32_t open = 0;
-  for (uint32_t offset = 0; offset < end; ++offset) open += shard.committed.Get(offset) ? 0 : 1;
-  return open;
-}
+uint32_t OpenBelow(const Shard& shard, uint32_t end) { return end - shard.committed.CountBelow(end); }
 
 uint32_t Open(const Shard& shard) { return shard.items - shard.committed.Count(); }
 
