@@ -3,14 +3,13 @@
 #include <curl/curl.h>
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 
 namespace imgfleet::fetch {
 namespace {
@@ -20,11 +19,12 @@ constexpr size_t kMaxReportedBytes = 512;
 // Seconds: a wait that is none.
 constexpr uint64_t kLongest = 1u << 30;
 
+// Digits alone: neither sign nor space.
 std::optional<uint64_t> Number(absl::string_view text) {
   uint64_t number;
-  if (text.empty() || !std::all_of(text.begin(), text.end(), absl::ascii_isdigit) ||
-      !absl::SimpleAtoi(text, &number))
-    return std::nullopt;
+  const char* const end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, number);
+  if (read.ec != std::errc() || read.ptr != end) return std::nullopt;
   return number;
 }
 
@@ -32,6 +32,12 @@ std::optional<uint64_t> Number(absl::string_view text) {
 std::optional<uint64_t> Size(absl::string_view text) {
   const std::optional<uint64_t> number = Number(text);
   return number.has_value() && *number <= kMaxSize ? number : std::nullopt;
+}
+
+absl::string_view Trim(absl::string_view text) {
+  while (!text.empty() && absl::ascii_isspace(text.front())) text.remove_prefix(1);
+  while (!text.empty() && absl::ascii_isspace(text.back())) text.remove_suffix(1);
+  return text;
 }
 
 // Control characters become spaces (RFC 9110 section 5.5): libcurl lets a return within a line pass, and a validator that
@@ -54,7 +60,7 @@ Coding ReadCoding(absl::string_view value) {
 
 std::optional<ContentRange> ContentRange::Parse(absl::string_view value) {
   if (value.size() < 6 || !absl::EqualsIgnoreCase(value.substr(0, 6), "bytes ")) return std::nullopt;
-  value = absl::StripAsciiWhitespace(value.substr(6));
+  value = Trim(value.substr(6));
   const size_t slash = value.find('/');
   if (slash == absl::string_view::npos) return std::nullopt;
   const absl::string_view range = value.substr(0, slash), total = value.substr(slash + 1);
@@ -119,7 +125,7 @@ ResponseHead::Line ResponseHead::Add(absl::string_view line) {
   matters_ = false;
   const size_t colon = line.find(':');
   if (colon == absl::string_view::npos) return Line::kMore;
-  return Field(line.substr(0, colon), absl::StripAsciiWhitespace(line.substr(colon + 1)));
+  return Field(line.substr(0, colon), Trim(line.substr(colon + 1)));
 }
 
 ResponseHead::Line ResponseHead::StatusLine(absl::string_view line) {
@@ -185,7 +191,7 @@ ResponseHead::Line ResponseHead::Field(absl::string_view name, absl::string_view
 ResponseHead::Line ResponseHead::AddLength(absl::string_view value) {
   matters_ = true;
   for (const absl::string_view part : absl::StrSplit(value, ',')) {
-    const std::optional<uint64_t> length = Size(absl::StripAsciiWhitespace(part));
+    const std::optional<uint64_t> length = Size(Trim(part));
     if (!length.has_value()) return Refuse("the answer's Content-Length cannot be read");
     if (content_length.has_value() && *content_length != *length) {
       return Refuse("the answer's Content-Length headers contradict each other");
