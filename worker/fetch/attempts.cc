@@ -90,7 +90,7 @@ void Dispatcher::Begin(FetchPtr fetch, Exchange* exchange) {
 
 void Dispatcher::Send(Exchange* exchange) {
   const Fetch& fetch = *exchange->fetch;
-  exchange->Prepare(fetch.url(), fetch.origin->route, now_);
+  exchange->Prepare(fetch.url(), fetch.target.path, fetch.origin->route, now_);
   transport_.Start(exchange);
 }
 

@@ -16,6 +16,7 @@
 #include "worker/fetch/poller.h"
 #include "worker/fetch/reading.h"
 #include "worker/fetch/response_head.h"
+#include "worker/fetch/target.h"
 #include "worker/fetch/watchdog.h"
 
 namespace imgfleet::fetch {
@@ -27,11 +28,13 @@ using StringList = std::unique_ptr<curl_slist, FreeList>;
 
 // Where an origin is connected to: one address, judged before.
 struct Route {
-  Route(const IpAddress& address, uint16_t port, bool http2 = true);
+  // `base`: "http://host:port".
+  Route(const std::string& base, const IpAddress& address, uint16_t port, bool http2 = true);
 
   const std::string address;  // As libcurl writes it.
   const bool http2;           // May be spoken.
   const StringList connect_to;
+  const ParsedUrl base;  // Null where libcurl cannot read it.
 };
 
 // What all handles of a loop have in common. Must outlive them.
@@ -56,8 +59,9 @@ class Exchange {
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
-  // Prepares the request that reading() asks for. `clock` is the loop's present.
-  void Prepare(const std::string& url, std::shared_ptr<const Route> route, const absl::Time* clock);
+  // Prepares the request that reading() asks for. `path` as Target has it. `clock` is the loop's present.
+  void Prepare(const std::string& url, size_t path, std::shared_ptr<const Route> route,
+               const absl::Time* clock);
   // For what was prepared: where libcurl reads into. `crowded`: thousands of requests are under way.
   void UseBuffer(bool crowded);
   CURL* handle() const { return handle_; }
@@ -124,6 +128,7 @@ class Exchange {
   bool Judge(const absl::StatusOr<IpAddress>& address);
   bool ends_in_doubt() const;
   void ForbidReuse();
+  void SetUrl(const std::string& url, size_t path);
   void SetHeaders(const Ask& ask);
 
   const HandleSettings* const settings_;
@@ -132,6 +137,7 @@ class Exchange {
   const curl_slist* headers_set_ = nullptr;
   long buffer_ = 0;
   std::shared_ptr<const Route> route_;
+  const CURLU* base_set_ = nullptr;
   Reading reading_;
   const absl::Time* clock_ = nullptr;
 

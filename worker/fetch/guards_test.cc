@@ -32,9 +32,10 @@ class GuardsTest : public testing::Test {
   Exchange::End Fetch(const ScriptedOrigin& origin) {
     ByteClient client(origin.Url("/x"), 0);
     Exchange* const exchange = transport_.Take();
-    const auto route = std::make_shared<const Route>(IpAddress::V4(0x7f000001), origin.port());
+    const auto route =
+        std::make_shared<const Route>(origin.Url(""), IpAddress::V4(0x7f000001), origin.port());
     exchange->reading().Begin(&client, &limits_, &budget_);
-    exchange->Prepare(client.url(), route, &now_);
+    exchange->Prepare(client.url(), origin.Url("").size(), route, &now_);
     code_.reset();
     transport_.Start(exchange);
     while (!code_.has_value()) {

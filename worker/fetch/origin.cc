@@ -2,7 +2,18 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
 namespace imgfleet::fetch {
+
+void Origin::UseAddress(size_t index) {
+  address = index % addresses.size();
+  const bool v6 = absl::StrContains(host, ':');
+  const std::string base =
+      absl::StrCat(https ? "https://" : "http://", v6 ? "[" : "", host, v6 ? "]" : "", ":", port);
+  route = std::make_shared<Route>(base, addresses[address], connect_port, http2);
+}
 
 Origin* Origins::Get(const Target& target, absl::Time now) {
   key_.assign(target.host);

@@ -48,8 +48,9 @@ struct Fetch {
 // Scheme, host and port.
 struct Origin {
   Origin(const Target& target, std::shared_ptr<OriginBudget> budget, const std::function<void()>* wake)
-      : host(target.host), port(target.port), seat(std::move(budget), wake) {}
+      : https(target.https), host(target.host), port(target.port), seat(std::move(budget), wake) {}
 
+  const bool https;
   const std::string host;
   const uint16_t port;
   OriginBudget::Seat seat;  // At what all loops share of this origin.
@@ -75,10 +76,7 @@ struct Origin {
   std::shared_ptr<const Route> route;
 
   // Takes the next address for new connections.
-  void UseAddress(size_t index) {
-    address = index % addresses.size();
-    route = std::make_shared<Route>(addresses[address], connect_port, http2);
-  }
+  void UseAddress(size_t index);
   // From now on HTTP/1.1 alone is spoken with it.
   void RefuseHttp2() {
     if (!http2) return;

@@ -22,12 +22,7 @@ namespace {
 // libcurl's own bound is 8 MB; no web server takes lines of more than a few KB.
 constexpr size_t kMaxUrlBytes = 16 << 10;
 
-struct FreeUrl {
-  void operator()(CURLU* url) const { curl_url_cleanup(url); }
-};
-using Url = std::unique_ptr<CURLU, FreeUrl>;
-
-std::optional<std::string> Part(const Url& url, CURLUPart part, unsigned flags) {
+std::optional<std::string> Part(const ParsedUrl& url, CURLUPart part, unsigned flags) {
   char* text = nullptr;
   if (curl_url_get(url.get(), part, &text, flags) != CURLUE_OK) return std::nullopt;
   std::string result(text);
@@ -143,11 +138,13 @@ bool ParsePlain(absl::string_view url, Target* target) {
   if (!PlainHost(host)) return false;
   target->host.assign(host.data(), host.size());
   target->rewritten.clear();
+  const size_t path = url.size() - rest.size() + slash;
+  target->path = absl::StrContains(url.substr(path), "/.") ? 0 : path;  // Dot segments are taken out.
   return true;
 }
 
 absl::Status ParseWithCurl(const std::string& url, Target* target) {
-  Url parsed(curl_url());
+  ParsedUrl parsed(curl_url());
   const CURLUcode code = curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(),
                                       CURLU_NON_SUPPORT_SCHEME | CURLU_URLENCODE | CURLU_ALLOW_SPACE);
   if (code != CURLUE_OK) {
@@ -177,6 +174,7 @@ absl::Status ParseWithCurl(const std::string& url, Target* target) {
   if (!rewritten.has_value()) return absl::InvalidArgumentError("the URL cannot be read");
   target->port = static_cast<uint16_t>(number);
   target->rewritten = *std::move(rewritten);
+  target->path = 0;
   return absl::OkStatus();
 }
 
@@ -194,7 +192,7 @@ absl::Status ParseTarget(const std::string& url, Target* target) {
 }
 
 absl::StatusOr<std::string> ResolveReference(const std::string& base, absl::string_view reference) {
-  Url url(curl_url());
+  ParsedUrl url(curl_url());
   const unsigned flags = CURLU_NON_SUPPORT_SCHEME | CURLU_URLENCODE | CURLU_ALLOW_SPACE;
   CURLUcode code = curl_url_set(url.get(), CURLUPART_URL, base.c_str(), flags);
   if (code == CURLUE_OK) {

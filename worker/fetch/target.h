@@ -1,7 +1,10 @@
 // A URL taken apart as far as fetching needs.
 #pragma once
 
+#include <curl/curl.h>
+
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
@@ -9,6 +12,12 @@
 #include "absl/strings/string_view.h"
 
 namespace imgfleet::fetch {
+
+// libcurl's.
+struct FreeUrl {
+  void operator()(CURLU* url) const { curl_url_cleanup(url); }
+};
+using ParsedUrl = std::unique_ptr<CURLU, FreeUrl>;
 
 struct Target {
   bool https = false;
@@ -19,6 +28,9 @@ struct Target {
   // What to ask for, where the given text cannot be sent as it is (spaces, other characters than ASCII); else
   // empty.
   std::string rewritten;
+  // Where in the given text path and query begin, which can be sent as they stand there; 0 where libcurl has to make them
+  // out.
+  size_t path = 0;
 };
 
 // Takes an http or https URL apart as libcurl would; plain URLs by a quick way of our own. Spaces and
