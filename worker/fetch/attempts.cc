@@ -11,6 +11,12 @@ namespace {
 
 constexpr size_t kMaxRedirects = 5;
 
+// Fetches let on in one tick that have been waiting for memory: what some will take is not known yet.
+constexpr int kMemoryTurns = 8;
+
+// Without a byte; then a look at the connection is worth what it costs.
+constexpr absl::Duration kSilence = absl::Milliseconds(100);
+
 bool WorthARetry(Failure failure) {
   return failure == Failure::kProtocol || failure == Failure::kRangeMismatch;
 }
@@ -35,7 +41,11 @@ Dispatcher::FetchPtr Dispatcher::Next(Origin* origin) {
   while (!queue.empty()) {
     const Client& client = *queue.front()->client;
     // Bodies that are kept stay for longer than they take to fetch.
-    const bool no_memory = client.extent() == Extent::kWholeKept && budget_.free() < budget_.size() / 4;
+    const bool kept = client.extent() == Extent::kWholeKept;
+    const uint64_t needed = std::min(queue.front()->memory_needed, budget_.size());
+    const bool no_memory =
+        needed > budget_.free() ||
+        (needed == 0 && kept && (budget_.free() < budget_.size() / 4 || budget_.spoken_for()));
     const bool abandoned = client.Abandoned();
     if (!abandoned && !no_memory) break;
     FetchPtr fetch = std::move(queue.front());
@@ -83,7 +93,11 @@ void Dispatcher::Begin(FetchPtr fetch, Exchange* exchange) {
   if (fetch->first_sent == absl::InfinitePast()) fetch->first_sent = *now_;
   fetch->sent = *now_;
   fetch->deadline = *now_ + fetch->left;
-  exchange->reading().Begin(fetch->client.get(), &fetch->limits, &budget_);
+  Memory memory;
+  if (fetch->memory_needed > 0 && budget_.TryReserve(fetch->memory_needed, &memory.reservation)) {
+    memory.bytes = fetch->memory_needed;
+  }
+  exchange->reading().Begin(fetch->client.get(), &fetch->limits, &budget_, std::move(memory));
   exchange->fetch = fetch.release();
   Send(exchange);
 }
@@ -185,8 +199,10 @@ void Dispatcher::OnBody(Exchange* exchange, Exchange::End end) {
       return;
     }
     case Reading::Next::kWaitForMemory: {
+      const uint64_t needed = reading.memory_needed();
       FetchPtr fetch = Leave(exchange, Sign::kNone);
       fetch->left = std::max(fetch->deadline - *now_, absl::Milliseconds(1));
+      fetch->memory_needed = needed;
       WaitForMemory(std::move(fetch));
       return;
     }
@@ -195,7 +211,24 @@ void Dispatcher::OnBody(Exchange* exchange, Exchange::End end) {
 
 void Dispatcher::WaitForMemory(FetchPtr fetch) {
   fetch->origin = nullptr;  // It may be forgotten meanwhile.
+  if (fetch->memory_needed > 0) budget_.set_spoken_for(true);
   waiting_for_memory_.push_back(std::move(fetch));
+}
+
+// Lets go on, in their order, those for whom there is memory. What one needs is known where it had to stop for it; others
+// take an unknown part.
+void Dispatcher::EndWaitsForMemory() {
+  uint64_t free = budget_.free();
+  for (int i = 0; i < kMemoryTurns && !waiting_for_memory_.empty(); ++i) {
+    const uint64_t needed = std::min(waiting_for_memory_.front()->memory_needed, budget_.size());
+    if (free < (needed > 0 ? needed : budget_.size() / 2)) break;
+    free -= needed;
+    FetchPtr fetch = std::move(waiting_for_memory_.front());
+    waiting_for_memory_.pop_front();
+    Enqueue(std::move(fetch), /*first=*/true);
+  }
+  budget_.set_spoken_for(std::any_of(waiting_for_memory_.begin(), waiting_for_memory_.end(),
+                                     [](const FetchPtr& fetch) { return fetch->memory_needed > 0; }));
 }
 
 void Dispatcher::Redirect(Exchange* exchange) {
@@ -291,6 +324,7 @@ void Dispatcher::CheckRunning() {
   for (size_t i = transport_.running().size(); i-- > 0;) {
     if (i >= transport_.running().size()) continue;
     Exchange* const exchange = transport_.running()[i];
+    if (now - exchange->last_bytes() > kSilence) exchange->CutIfFlooded(now);
     const bool late = now >= exchange->fetch->deadline;
     // While there are other addresses, one that does not answer is not waited for so long.
     const bool others = exchange->fetch->addresses_tried + 1 < exchange->fetch->origin->addresses.size();

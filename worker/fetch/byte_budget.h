@@ -56,11 +56,15 @@ class ByteBudget {
     held->bytes_ = wanted;
     return true;
   }
+  // While somebody waits for a large part of it in vain, nobody who comes later is to set such a part aside.
+  void set_spoken_for(bool spoken_for) { spoken_for_ = spoken_for; }
+  bool spoken_for() const { return spoken_for_; }
   uint64_t size() const { return bytes_; }
   uint64_t free() const { return bytes_ - used_->load(std::memory_order_relaxed); }
 
  private:
   const uint64_t bytes_;
+  bool spoken_for_ = false;
   const std::shared_ptr<std::atomic<uint64_t>> used_;
 };
 

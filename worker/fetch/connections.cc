@@ -1,5 +1,9 @@
 #include "worker/fetch/connections.h"
 
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <string_view>
@@ -25,7 +29,33 @@ void OnInfo(const SSL* tls, int where, int value) {
   if (shared != nullptr) (*shared)->close_notify = true;
 }
 
+// A look at a connection costs two system calls.
+constexpr absl::Duration kLook = absl::Milliseconds(100);
+// More than lies between an origin and us when we break an answer off.
+constexpr int64_t kMostOfNothing = 16 << 20;
+
 }  // namespace
+
+int64_t BytesTaken(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  int waiting = 0;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || ioctl(fd, SIOCINQ, &waiting) != 0) return 0;
+  return static_cast<int64_t>(info.tcpi_bytes_received) - waiting;
+}
+
+bool Connection::IsFlooded(absl::Time now) {
+  if (!multiplexed || closed || now < next_look_) return false;
+  next_look_ = now + kLook;
+  const int64_t taken = BytesTaken(fd);
+  if (std::exchange(seen_delivered_, delivered) != delivered) taken_ = taken;
+  return taken - taken_ > kMostOfNothing;
+}
+
+void Connection::Cut() {
+  flooded = true;
+  shutdown(fd, SHUT_RDWR);
+}
 
 bool Connection::HasStrayBytes() const {
   char byte;

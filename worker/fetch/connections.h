@@ -11,6 +11,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace imgfleet::fetch {
 
@@ -19,12 +20,27 @@ struct Connection {
   bool multiplexed = false;   // It speaks HTTP/2, where bytes come between answers, too.
   bool close_notify = false;  // The other side has said that it sends no more (TLS).
   bool closed = false;
+  uint64_t delivered = 0;  // Bytes of answers.
+  bool flooded = false;    // Cut, because it was kept busy with what is no answer.
 
+  // Over HTTP/2 bytes keep coming, and none of them are of an answer that is waited for: what an answer was broken off
+  // goes on, or frames without content do. To be asked again and again while answers are waited for in vain.
+  bool IsFlooded(absl::Time now);
+  // Ends it; whoever waits for an answer on it is told by libcurl.
+  void Cut();
   // Bytes have come that belong to no answer. To be asked while no answer is due.
   bool HasStrayBytes() const;
   // Has close_notify set in time. `context` is the connection's own.
   static void Observe(const std::shared_ptr<Connection>& connection, SSL_CTX* context);
+
+ private:
+  absl::Time next_look_ = absl::InfinitePast();
+  uint64_t seen_delivered_ = UINT64_MAX;
+  int64_t taken_ = 0;  // When it last delivered something.
 };
+
+// Bytes that this process has taken from a TCP socket so far.
+int64_t BytesTaken(int fd);
 
 // The connections of one loop, by what libcurl tells before each request: their ends. Belongs to the loop's thread.
 class Connections {

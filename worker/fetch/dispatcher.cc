@@ -10,9 +10,6 @@
 namespace imgfleet::fetch {
 namespace {
 
-// Fetches let on in one tick that have been waiting for memory: what they will take is not reserved yet.
-constexpr int kMemoryTurns = 8;
-
 // Looks at libcurl's timers between two at the sockets.
 constexpr int kMaxRounds = 4;
 
@@ -232,12 +229,7 @@ void Dispatcher::Tick() {
     Schedule(origin);
     return true;
   });
-  for (int i = 0; i < kMemoryTurns && !waiting_for_memory_.empty() && budget_.free() >= budget_.size() / 2;
-       ++i) {
-    FetchPtr fetch = std::move(waiting_for_memory_.front());
-    waiting_for_memory_.pop_front();
-    Enqueue(std::move(fetch), /*first=*/true);
-  }
+  EndWaitsForMemory();
   CheckRunning();
   resolver_.OnTick(*now_);
   ExpireQueues();
@@ -286,6 +278,7 @@ void Dispatcher::Fail(FetchPtr fetch, Failure failure, std::string message, bool
 // What belongs to one attempt.
 void Dispatcher::Reset(Fetch& fetch) {
   fetch.in_attempt = false;
+  fetch.memory_needed = 0;
   fetch.redirected.clear();
   fetch.visited.clear();
   fetch.origin = nullptr;

@@ -85,6 +85,7 @@ class Dispatcher {
   void OnAnswer(Exchange* exchange, Exchange::End end);
   void OnBody(Exchange* exchange, Exchange::End end);
   void WaitForMemory(FetchPtr fetch);
+  void EndWaitsForMemory();
   void OnRefusal(Exchange* exchange);
   void Redirect(Exchange* exchange);
   void OnTransferError(Exchange* exchange, Exchange::End end);

@@ -139,7 +139,13 @@ void Exchange::SetHeaders(const Ask& ask) {
   own_headers_ = std::move(own);
 }
 
-// An HTTP/2 connection outlives an answer that is broken off; one whose answer was too much had better not.
+// An HTTP/2 connection outlives an answer that is broken off; one whose answer was too much had better not, and one whose
+// answer will be asked for again neither: an origin that goes on with the first would never come to the second.
+void Exchange::BreakOff() {
+  broken_off_ = true;
+  if (!for_reading_ || reading_.failure() != Failure::kNone || reading_.waits_for_memory()) ForbidReuse();
+}
+
 void Exchange::ForbidReuse() {
   Set(handle_, CURLOPT_FORBID_REUSE, 1L);
   reuse_forbidden_ = true;
@@ -149,6 +155,7 @@ size_t Exchange::OnHeader(char* data, size_t size, size_t count, void* arg) {
   auto* self = static_cast<Exchange*>(arg);
   const size_t bytes = size * count;
   self->last_bytes_ = *self->clock_;
+  if (self->connection_ != nullptr) self->connection_->delivered += bytes;
   switch (self->head_.Add(absl::string_view(data, bytes))) {
     case ResponseHead::Line::kMore:
       return bytes;
@@ -162,8 +169,7 @@ size_t Exchange::OnHeader(char* data, size_t size, size_t count, void* arg) {
   if (self->head_.multiplexed && self->connection_ != nullptr) self->connection_->multiplexed = true;
   self->for_reading_ = AcceptsStatus(self->head_.status);
   if (self->for_reading_ && self->reading_.OnHead(self->head_) == Reading::Flow::kBreakOff) {
-    self->broken_off_ = true;
-    if (self->reading_.failure() != Failure::kNone) self->ForbidReuse();
+    self->BreakOff();
     return 0;
   }
   return bytes;
@@ -174,12 +180,12 @@ size_t Exchange::OnBody(char* data, size_t size, size_t count, void* arg) {
   const size_t bytes = size * count;
   self->last_bytes_ = *self->clock_;
   self->body_bytes_ += bytes;
+  if (self->connection_ != nullptr) self->connection_->delivered += bytes;
   const bool go_on = self->for_reading_
                          ? self->reading_.OnBody(absl::string_view(data, bytes)) == Reading::Flow::kGoOn
                          : self->body_bytes_ <= kMaxUnusedBody;
   if (go_on) return bytes;
-  self->broken_off_ = true;
-  if (!self->for_reading_ || self->reading_.failure() != Failure::kNone) self->ForbidReuse();
+  self->BreakOff();
   return bytes + 1;  // Anything but `bytes` stops libcurl, 0 of 0 included.
 }
 
@@ -233,12 +239,12 @@ int Exchange::OnRequest(void* arg, char* ip, char*, int port, int local_port) {
 
 Exchange::End Exchange::Finish(CURLcode code) {
   code_ = code;
-  if (code == CURLE_OK && ends_in_doubt()) return End::kCutShort;
+  if (code == CURLE_OK && ends_in_doubt()) return flooded() ? End::kFlooded : End::kCutShort;
   if (code == CURLE_OK) return head_complete_ ? End::kComplete : End::kProtocolError;
   if (blocked_) return End::kBlocked;
   if (!head_.refusal().empty()) return End::kHeadRefused;
   if (broken_off_) return End::kBrokenOff;
-  if (flooded_) return End::kFlooded;
+  if (flooded()) return End::kFlooded;
   if (stale_) return End::kStale;
   switch (code) {
     case CURLE_COULDNT_CONNECT:
@@ -283,7 +289,7 @@ std::string Exchange::error() const {
   if (!head_.refusal().empty()) return head_.refusal();
   if (code_ == CURLE_OUT_OF_MEMORY)
     return kHeadTooLarge;  // libcurl's word for a header line of more than 100 KB.
-  if (flooded_) return "the origin kept the connection busy without going on with its answer";
+  if (flooded()) return "the origin kept the connection busy without going on with its answer";
   if (code_ == CURLE_OK && ends_in_doubt()) return "the connection ended without saying that this was all";
   return error_[0] != '\0' ? error_ : curl_easy_strerror(code_);
 }

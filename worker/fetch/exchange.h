@@ -85,7 +85,14 @@ class Exchange {
   };
   End Finish(CURLcode code);
   // Before Finish: the watchdog had to cut the connection.
-  void Flooded() { flooded_ = true; }
+  void Flooded() {
+    flooded_ = true;
+    if (connection_ != nullptr) connection_->flooded = true;
+  }
+  // It waits, and its connection is flooded: cuts that, and ends with kFlooded.
+  void CutIfFlooded(absl::Time now) {
+    if (connection_ != nullptr && connection_->IsFlooded(now)) connection_->Cut();
+  }
 
   const std::shared_ptr<const Route>& route() const { return route_; }
   const ResponseHead& head() const { return head_; }
@@ -127,8 +134,10 @@ class Exchange {
   static int OnRequest(void* self, char* ip, char* local_ip, int port, int local_port);
   bool Judge(const absl::StatusOr<IpAddress>& address);
   bool ends_in_doubt() const;
+  bool flooded() const { return flooded_ || (connection_ != nullptr && connection_->flooded); }
   void ForbidReuse();
   void SetUrl(const std::string& url, size_t path);
+  void BreakOff();
   void SetHeaders(const Ask& ask);
 
   const HandleSettings* const settings_;

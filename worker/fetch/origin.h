@@ -35,6 +35,7 @@ struct Fetch {
   uint32_t addresses_tried = 0;
   uint32_t refusals = 0;  // 429 and 503 that this fetch met.
   uint32_t excused = 0;   // Attempts that do not count: the origin was merely asking to be asked less often.
+  uint64_t memory_needed = 0;  // This attempt had to wait for so much of the byte budget; 0: it had not.
   bool in_attempt = false;
   absl::Duration left;  // Of the attempt's time, while it waits for its turn.
   absl::Time first_sent = absl::InfinitePast();

@@ -29,8 +29,11 @@ bool IsStrong(absl::string_view etag) { return !etag.empty() && !absl::StartsWit
 
 }  // namespace
 
-void Reading::Begin(Client* client, const Limits* limits, ByteBudget* budget) {
+void Reading::Begin(Client* client, const Limits* limits, ByteBudget* budget, Memory memory) {
   Release();
+  memory_ = std::move(memory);
+  memory_needed_ = 0;
+  if (memory_.bytes > 0) prefix_.reserve(memory_.bytes);
   client_ = client;
   limits_ = limits;
   budget_ = budget;
@@ -60,8 +63,7 @@ void Reading::Release() {
 }
 
 void Reading::ReleaseMemory() {
-  memory_.ShrinkTo(0);
-  memory_wanted_ = 0;
+  memory_ = {};
   std::string().swap(prefix_);
   std::string().swap(piece_);
 }
@@ -90,13 +92,14 @@ bool Reading::Reserve(uint64_t needed) {
   if (few && extent_ != Extent::kWholeKept) return true;
   const uint64_t most = std::min(total_.value_or(limits_->max_body_bytes), limits_->max_body_bytes);
   const uint64_t wanted = few && !total_.has_value() ? kFreeBytes : std::max(most, needed);
-  if (wanted <= memory_wanted_) return true;
-  if (budget_->TryReserve(wanted, &memory_)) {
-    memory_wanted_ = wanted;
+  if (wanted <= memory_.bytes) return true;
+  if ((few || !budget_->spoken_for()) && budget_->TryReserve(wanted, &memory_.reservation)) {
+    memory_.bytes = wanted;
     // At once and not by doubling: a buffer that moves is there twice. What is not written costs nothing.
     prefix_.reserve(wanted);
     return true;
   }
+  memory_needed_ = wanted;
   wait_for_memory_ = true;
   broken_off_ = true;
   return false;
@@ -374,8 +377,9 @@ void Reading::HandOver(Report* report) {
   if (extent_ != Extent::kWholeKept || stopped_) return;
   report->body = std::move(prefix_);
   prefix_.clear();
-  memory_.ShrinkTo(report->body.size());
-  report->body_memory = std::move(memory_);
+  memory_.reservation.ShrinkTo(report->body.size());
+  report->body_memory = std::move(memory_.reservation);
+  memory_.bytes = 0;
 }
 
 }  // namespace imgfleet::fetch

@@ -44,13 +44,19 @@ struct Ask {
   }
 };
 
+// Bytes set aside for a body that may take so many: a small budget sets aside less.
+struct Memory {
+  Reservation reservation;
+  uint64_t bytes = 0;
+};
+
 // One attempt at one body. Not thread-safe; to be used again for the next after Begin.
 class Reading {
  public:
   ~Reading() { Release(); }
 
-  // `client`, `limits` and `budget` must outlive the reading.
-  void Begin(Client* client, const Limits* limits, ByteBudget* budget);
+  // `client`, `limits` and `budget` must outlive the reading. `memory` was set aside for it because it had to wait.
+  void Begin(Client* client, const Limits* limits, ByteBudget* budget, Memory memory = {});
   const Ask& ask() const { return ask_; }
 
   enum class Flow : uint8_t { kGoOn, kBreakOff };
@@ -81,6 +87,9 @@ class Reading {
   const std::string& message() const { return message_; }
   uint64_t size() const { return total_.value_or(0); }
   SizeSource size_source() const { return size_source_; }
+  // The budget is spent for now, and how much of it is needed.
+  bool waits_for_memory() const { return wait_for_memory_; }
+  uint64_t memory_needed() const { return memory_needed_; }
   // After kDone: tells the size, and hands over the body of a client that keeps it.
   void HandOver(Report* report);
   // Gives memory back.
@@ -105,8 +114,8 @@ class Reading {
   const Limits* limits_ = nullptr;
   ByteBudget* budget_ = nullptr;
   Extent extent_ = Extent::kAsNeeded;
-  Reservation memory_;
-  uint64_t memory_wanted_ = 0;  // What it was reserved for: a small budget sets aside less.
+  Memory memory_;
+  uint64_t memory_needed_ = 0;  // Where it was not to be had.
 
   Ask ask_;
   uint32_t asked_ = 0;

@@ -1,16 +1,14 @@
 #include "worker/fetch/watchdog.h"
 
-#include <linux/sockios.h>
-#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <utility>
 
 #include "common/log.h"
+#include "worker/fetch/connections.h"
 
 namespace imgfleet::fetch {
 namespace {
@@ -18,15 +16,6 @@ namespace {
 constexpr absl::Duration kPeriod = absl::Milliseconds(100);
 // Over which it is seen from which socket a loop reads.
 constexpr useconds_t kGlance = 5000;
-
-// Bytes that this process has taken from the socket so far.
-int64_t Taken(int fd) {
-  tcp_info info{};
-  socklen_t size = sizeof(info);
-  int waiting = 0;
-  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || ioctl(fd, SIOCINQ, &waiting) != 0) return 0;
-  return static_cast<int64_t>(info.tcpi_bytes_received) - waiting;
-}
 
 int LocalPort(int fd) {
   sockaddr_in6 own{};  // An IPv4 address has its port in the same place.
@@ -61,12 +50,12 @@ absl::Duration Watchdog::Beat::Cpu() const {
 void Watchdog::Beat::Free() {
   absl::MutexLock lock(&mutex_);  // Nothing is closed meanwhile.
   std::vector<std::pair<int, int64_t>> before;
-  for (const int fd : sockets_) before.emplace_back(fd, Taken(fd));
+  for (const int fd : sockets_) before.emplace_back(fd, BytesTaken(fd));
   usleep(kGlance);
   int guilty = -1;
   int64_t most = 0;
   for (const auto& [fd, taken] : before) {
-    if (const int64_t more = Taken(fd) - taken; more > most) {
+    if (const int64_t more = BytesTaken(fd) - taken; more > most) {
       guilty = fd;
       most = more;
     }
