@@ -10,12 +10,9 @@ namespace {
 
 using Linear = std::array<double, 3>;
 
-constexpr char kDigits[] =
-    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz#$%*+,-.:;=?@[]^_{|}~";
-
 void AppendBase83(int value, int digits, std::string* text) {
   std::string written(digits, '0');
-  for (int i = digits; i-- > 0; value /= 83) written[i] = kDigits[value % 83];
+  for (int i = digits; i-- > 0; value /= 83) written[i] = kBase83[value % 83];
   text->append(written);
 }
 

@@ -91,8 +91,10 @@ absl::StatusOr<Answer> Process::Ask(const RequestHead& head, absl::string_view f
   if (sent.ok()) sent = Send(file, deadline);
   if (!sent.ok()) return sent;
   absl::StatusOr<Answer> answer = Receive(deadline);
-  if (answer.ok() && answer->status == AnswerStatus::kRefused)
-    return absl::InternalError("the decoder answered out of turn");
+  if (!answer.ok()) return answer;
+  const bool first = answer->status == AnswerStatus::kRefused ||
+                     (answer->status == AnswerStatus::kOk && answer->facts.blurhash.empty());
+  if (first) return absl::InternalError("the decoder answered out of turn");
   return answer;
 }
 

@@ -154,6 +154,26 @@ TEST(DecodeTest, OfAnIccProfileTheColoursAreSrgb) {
   EXPECT_EQ(raster.cells[0].alpha, 77);
 }
 
+// Two components in scans of their own: all coefficients have to be held, as of a progressive image.
+TEST(DecodeTest, AJpegInSeveralScansIsBoundedLikeAProgressiveOne) {
+  const std::string file(
+      "\xff\xd8\xff\xc0\0\x11\x08\x3e\x80\x3e\x80\3\1\x11\0\2\x11\0\3\x11\0"
+      "\xff\xda\0\x08\1\1\0\0\x3f\0pixels",
+      2 + 19 + 10 + 6);
+  const absl::Status status = Decode(Format::kJpeg, file, DecodeLimits()).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+}
+
+// The clean aperture is of 10 x 12 pixels, whatever was coded.
+TEST(DecodeTest, WhatIsCroppedAwayCountsAsWell) {
+  std::string file = File("cropped.heic");
+  EXPECT_TRUE(Decode(Format::kHeic, file, DecodeLimits()).ok());
+  const size_t sides = file.find("ispe") + 8;
+  file.replace(sides, 8, std::string("\0\0\x3e\x80\0\0\x3e\x80", 8));
+  const absl::Status status = Decode(Format::kHeic, file, DecodeLimits()).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+}
+
 TEST(DecodeTest, BytesThatAreAnotherFormatAreDamagedNotDeadly) {
   for (const Reference& file : kReferences) {
     for (const Reference& format : kReferences) {

@@ -19,9 +19,15 @@
 #include <optional>
 #include <string>
 
+#include "absl/strings/string_view.h"
 #include "decoder/raster.h"
 
 namespace imgfleet::decoder {
+
+// What a BlurHash of 4 x 3 components is written in, and its length.
+inline constexpr absl::string_view kBase83 =
+    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz#$%*+,-.:;=?@[]^_{|}~";
+inline constexpr size_t kBlurHashBytes = 28;
 
 using Colour = std::array<uint8_t, 3>;  // Red, green, blue.
 

@@ -49,8 +49,10 @@ absl::StatusOr<Decoded> DecodeHeic(absl::string_view file, const DecodeLimits& l
   // Planes of the codec, the image's own, its turned copy, and its colours.
   const int bits = heif_image_handle_get_luma_bits_per_pixel(handle.get());
   const uint64_t bytes = (bits > 8 ? 2 : 1) * 3 + 4;
-  if (absl::Status size = CheckSize(std::max(heif_image_handle_get_width(handle.get()), 0),
-                                    std::max(heif_image_handle_get_height(handle.get()), 0), bytes, limits);
+  // What is decoded, before any of it is cropped away.
+  if (absl::Status size =
+          CheckSize(std::max(heif_image_handle_get_ispe_width(handle.get()), 0),
+                    std::max(heif_image_handle_get_ispe_height(handle.get()), 0), bytes, limits);
       !size.ok()) {
     return size;
   }

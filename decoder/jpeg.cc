@@ -16,7 +16,7 @@
 namespace imgfleet::decoder {
 namespace {
 
-// Each scan of a progressive image goes over all of it: real ones have about ten.
+// Each scan may go over all of the image: real ones have about ten.
 constexpr int kMaxScans = 500;
 
 // Warnings that touch no pixel.
@@ -70,13 +70,14 @@ class JpegReading {
     jpeg_mem_src(&jpeg_, BytesOf(file_), file_.size());
     jpeg_save_markers(&jpeg_, JPEG_APP0 + 2, 0xffff);
     jpeg_read_header(&jpeg_, TRUE);
-    // Of a progressive image all coefficients are held, two bytes each.
-    refusal_ = CheckSize(jpeg_.image_width, jpeg_.image_height,
-                         jpeg_.progressive_mode ? 2 * jpeg_.num_components : 1, limits_);
+    // Of an image in several scans, progressive or not, all coefficients are held, two bytes each.
+    const bool several_scans = jpeg_has_multiple_scans(&jpeg_);
+    refusal_ = CheckSize(jpeg_.image_width, jpeg_.image_height, several_scans ? 2 * jpeg_.num_components : 1,
+                         limits_);
     if (!refusal_.ok()) return true;
     ReadProfile();
     Choose();
-    if (jpeg_.progressive_mode) WatchScans();
+    if (several_scans) WatchScans();
     jpeg_start_decompress(&jpeg_);
     PrepareRows();
     uint8_t* row = row_.data();

@@ -18,6 +18,10 @@ uint64_t Number(absl::string_view bytes, size_t at, int size) {
   return value;
 }
 
+bool IsBlurHash(absl::string_view text) {
+  return text.size() == kBlurHashBytes && text.find_first_not_of(kBase83) == absl::string_view::npos;
+}
+
 char Printable(char c) { return c >= ' ' && c <= '~' ? c : '?'; }
 
 }  // namespace
@@ -83,6 +87,7 @@ std::optional<Answer> ParseAnswer(absl::string_view bytes) {
     answer.text = std::move(text);
     return answer;
   }
+  if (!text.empty() && !IsBlurHash(text)) return std::nullopt;
   answer.facts.blurhash = std::move(text);
   answer.facts.phash = Number(bytes, 8, 8);
   if (flags & kHasColours) {

@@ -14,7 +14,8 @@
 //                                   16  u8  average red, green, blue, dominant red, green, blue
 //                                   22  u16 0
 //                                   24  u64 0
-//                                   the text: the BlurHash with kOk, else one sentence for a person
+//                                   the text: the BlurHash with kOk (none behind the first answer, which speaks of
+//                                   no image), else one sentence for a person
 #pragma once
 
 #include <cstddef>
@@ -63,7 +64,8 @@ std::optional<RequestHead> ParseRequestHead(absl::string_view bytes);
 std::string Encode(const Answer& answer);
 // Of the text behind a head of kAnswerHeadBytes; nothing where it is no head.
 std::optional<size_t> AnswerTextBytes(absl::string_view head);
-// `bytes` are head and text. Nothing where they are no answer. The text is printable ASCII.
+// `bytes` are head and text. Nothing where they are no answer. The text is printable ASCII; a BlurHash is one in
+// form, or empty.
 std::optional<Answer> ParseAnswer(absl::string_view bytes);
 
 }  // namespace imgfleet::decoder

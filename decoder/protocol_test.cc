@@ -37,7 +37,7 @@ TEST(AnswerTest, IsReadAsItWasWritten) {
   Answer answer;
   answer.status = AnswerStatus::kOk;
   answer.last = true;
-  answer.facts = {0xfedcba9876543210, Colour{1, 2, 3}, Colour{4, 5, 255}, "L00000fQfQfQ"};
+  answer.facts = {0xfedcba9876543210, Colour{1, 2, 3}, Colour{4, 5, 255}, "LbGveeMgP97}8=-MNMahL0Bq+t+a"};
   const auto read = ParseAnswer(Encode(answer));
   ASSERT_TRUE(read.has_value());
   EXPECT_TRUE(read->last);
@@ -57,6 +57,16 @@ TEST(AnswerTest, WhatADecoderSaysIsBoundedAndPrintable) {
   const auto read = ParseAnswer(Encode(answer));
   ASSERT_TRUE(read.has_value());
   EXPECT_EQ(read->text, std::string(kMaxTextBytes, '?'));
+}
+
+TEST(AnswerTest, WhatIsNoBlurHashIsNoAnswer) {
+  Answer answer;
+  answer.status = AnswerStatus::kOk;
+  ASSERT_TRUE(ParseAnswer(Encode(answer)).has_value());
+  for (const char* text : {"L", "<script>alert(1)</script>!!!", "LbGveeMgP97}8=-MNMahL0Bq+t+aa"}) {
+    answer.facts.blurhash = text;
+    EXPECT_FALSE(ParseAnswer(Encode(answer)).has_value()) << text;
+  }
 }
 
 TEST(AnswerTest, NothingElseIsOne) {

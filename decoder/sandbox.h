@@ -3,7 +3,7 @@
 // needed, and it holds alike as root, as an ordinary user and inside a container.
 //
 // What is denied, by what (most of it twice):
-//   seccomp    every system call but those of memory, time, its own end, and read and write on the channel. What a
+//   seccomp    every system call but those of memory, the clock, its own end, and read and write on the channel. What a
 //              library may try in good faith (opening a configuration file, starting a thread, asking for the machine's
 //              cores, printing a warning) fails with an errno; anything else kills the process with SIGSYS. Memory is
 //              never executable.

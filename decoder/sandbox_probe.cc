@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -149,6 +150,27 @@ Attempts All() {
     static char page[8192] __attribute__((aligned(4096)));
     return Try(SYS_mprotect, At(page), 4096, PROT_READ | PROT_EXEC);
   };
+  all["move_memory"] = [](const std::string&) {
+    static char pages[16384] __attribute__((aligned(4096)));
+    return Try(SYS_mremap, At(pages), 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, At(pages + 8192));
+  };
+  all["advise"] = [](const std::string&) {
+    static char page[8192] __attribute__((aligned(4096)));
+    return Try(SYS_madvise, At(page), 4096, MADV_MERGEABLE);
+  };
+  all["futex_requeue"] = [](const std::string&) {
+    static uint32_t words[2];
+    return Try(SYS_futex, At(&words[0]), FUTEX_CMP_REQUEUE_PI, 1, 0, At(&words[1]), 0);
+  };
+  all["futex_lock"] = [](const std::string&) {
+    static uint32_t word;
+    return Try(SYS_futex, At(&word), FUTEX_LOCK_PI | FUTEX_PRIVATE_FLAG, 0, 0, 0, 0);
+  };
+  all["getrandom"] = [](const std::string&) {
+    static char bytes[8];
+    return Try(SYS_getrandom, At(bytes), sizeof(bytes), 0);
+  };
+  all["timer"] = [](const std::string&) { return Try(SYS_timer_create, CLOCK_REALTIME, 0, 0); };
   all["be_dumpable"] = [](const std::string&) { return Try(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0); };
   all["raise_limit"] = [](const std::string&) {
     const rlimit64 endless = {RLIM64_INFINITY, RLIM64_INFINITY};

@@ -122,23 +122,23 @@ const std::string kParent = std::to_string(getpid());
 
 INSTANTIATE_TEST_SUITE_P(
     All, AttemptTest,
-    testing::Values(Case{"socket"}, Case{"unix_socket"}, Case{"connect", "80"}, Case{"sendmsg"},
-                    Case{"recvmsg"}, Case{"open_to_read", "/etc/passwd", EACCES},
-                    Case{"open_to_read", "/proc/self/maps", EACCES},
-                    Case{"open_to_read", "/proc/self/mem", EACCES}, Case{"open_to_read", "/dev/null", EACCES},
-                    Case{"openat2"}, Case{"execve"}, Case{"execveat"}, Case{"clone", "", EPERM},
-                    Case{"clone3", "", ENOSYS}, Case{"thread", "", EPERM}, Case{"ptrace", kParent},
-                    Case{"read_memory", kParent}, Case{"pidfd", kParent}, Case{"dup"}, Case{"mount", "/tmp"},
-                    Case{"chroot", "/tmp"}, Case{"unshare"}, Case{"setns"}, Case{"bpf"}, Case{"io_uring"},
-                    Case{"memfd"}, Case{"userfaultfd"}, Case{"add_key"}, Case{"shmget"},
-                    Case{"executable_memory"}, Case{"make_executable"}, Case{"be_dumpable"},
-                    Case{"raise_limit", "", EPERM}, Case{"setuid"}, Case{"32_bit_call"},
-                    Case{"cpu", "", 0, SIGXCPU}
+    testing::Values(
+        Case{"socket"}, Case{"unix_socket"}, Case{"connect", "80"}, Case{"sendmsg"}, Case{"recvmsg"},
+        Case{"open_to_read", "/etc/passwd", EACCES}, Case{"open_to_read", "/proc/self/maps", EACCES},
+        Case{"open_to_read", "/proc/self/mem", EACCES}, Case{"open_to_read", "/dev/null", EACCES},
+        Case{"openat2"}, Case{"execve"}, Case{"execveat"}, Case{"clone", "", EPERM},
+        Case{"clone3", "", ENOSYS}, Case{"thread", "", EPERM}, Case{"ptrace", kParent},
+        Case{"read_memory", kParent}, Case{"pidfd", kParent}, Case{"dup"}, Case{"mount", "/tmp"},
+        Case{"chroot", "/tmp"}, Case{"unshare"}, Case{"setns"}, Case{"bpf"}, Case{"io_uring"}, Case{"memfd"},
+        Case{"userfaultfd"}, Case{"add_key"}, Case{"shmget"}, Case{"move_memory", "", EINVAL},
+        Case{"advise", "", EINVAL}, Case{"futex_requeue"}, Case{"futex_lock"}, Case{"getrandom", "", ENOSYS},
+        Case{"timer"}, Case{"executable_memory"}, Case{"make_executable"}, Case{"be_dumpable"},
+        Case{"raise_limit", "", EPERM}, Case{"setuid"}, Case{"32_bit_call"}, Case{"cpu", "", 0, SIGXCPU}
 #if defined(__x86_64__)
-                    ,
-                    Case{"fork"}, Case{"vfork"}, Case{"x32_call"}
+        ,
+        Case{"fork"}, Case{"vfork"}, Case{"x32_call"}
 #endif
-                    ));
+        ));
 
 TEST(SandboxTest, FilesStayAsTheyAre) {
   const std::string path = TempPath("file");
