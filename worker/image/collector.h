@@ -27,6 +27,7 @@ class Collector {
   std::vector<Sample> samples;
 };
 
+void AddSvgSamples(Collector& all);
 // JPEG XL and JPEG 2000.
 void AddCodestreamSamples(Collector& all);
 // JPEG XL as an encoder writes it.
