@@ -1,5 +1,6 @@
 #include "decoder/client.h"
 
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -63,6 +64,14 @@ std::string FindDecoder() {
   return "";
 }
 
+// A process whose parent had it ignore the ends of its children passes that on: then nobody is told how a decoder ended,
+// and the number of one that is gone may soon be another process's.
+void WaitForChildren() {
+  struct sigaction present;
+  IMGFLEET_CHECK(sigaction(SIGCHLD, nullptr, &present) == 0);
+  if (present.sa_handler == SIG_IGN || (present.sa_flags & SA_NOCLDWAIT) != 0) signal(SIGCHLD, SIG_DFL);
+}
+
 Decoding Ended() { return Failed(Decoding::kAbandoned, "the worker is ending"); }
 
 }  // namespace
@@ -83,6 +92,7 @@ Client::Client(Options options, const Clock& clock)
     status_ = off;
     return;
   }
+  WaitForChildren();
   const uint32_t wanted =
       options_.processes > 0 ? options_.processes : std::max(1u, std::thread::hardware_concurrency());
   absl::MutexLock lock(&mutex_);

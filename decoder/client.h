@@ -5,7 +5,8 @@
 //
 // A process that dies, hangs or breaks the protocol is killed and replaced, and costs the one image it was given. Each
 // is served by a thread of its own, so that nobody waits for another's image; processes are started when they are first
-// needed. A worker that decodes nothing pays nothing, unless it asks for one process at once (Options::check).
+// needed. A worker that decodes nothing pays nothing, unless it asks for one process at once (Options::check). Where the
+// process was started with SIGCHLD ignored, it no longer is.
 //
 // What waits in the queue is bounded by whoever fills it: the worker's byte budget sets every file's bytes aside until its
 // image is done.
