@@ -51,10 +51,6 @@ class JpegReader {
   // Leaves at_ behind the next marker's code, skipping fill bytes and, like all decoders, stray bytes between
   // segments.
   Step NextMarker(uint8_t* marker, uint64_t hint = kAfterJump);
-  void Stray(uint64_t bytes) {
-    at_ += bytes;
-    stray_ += bytes;
-  }
   // Segments of applications, their content at [begin, end).
   Step Application(uint8_t marker, uint64_t begin, uint64_t end);
   Step Jfif(uint64_t begin, uint64_t end);
@@ -78,7 +74,6 @@ class JpegReader {
   ProbeResult result_;
   uint64_t at_ = 2;
   uint64_t stray_ = 0;
-  uint32_t markers_ = 0;
   uint8_t orientation_ = 1;
   bool jfif_seen_ = false;
   std::optional<uint8_t> adobe_transform_;
@@ -88,24 +83,22 @@ class JpegReader {
 
 JpegReader::Step JpegReader::NextMarker(uint8_t* marker, uint64_t hint) {
   for (;;) {
-    if (stray_ > kMaxStray) return Done(Corrupt(Format::kJpeg, "JPEG: a MiB of what are no segments"));
     if (!source_.Has(at_, 2)) return Done(source_.Missing(Format::kJpeg, at_, 2, hint));
-    if (source_.U8(at_) != 0xFF) {
-      const absl::string_view run = source_.Run(at_);
-      const void* hit = std::memchr(run.data(), 0xFF, run.size());
-      Stray(hit ? static_cast<const char*>(hit) - run.data() : run.size());
-      continue;
-    }
-    *marker = source_.U8(at_ + 1);
-    if (*marker == 0xFF) {
-      Stray(1);  // A fill byte.
-    } else if (*marker == 0) {
-      Stray(2);
-    } else {
+    const uint16_t code = source_.Be16(at_);
+    if (code > 0xFF00 && code < 0xFFFF) {
+      *marker = static_cast<uint8_t>(code);
       at_ += 2;
-      if (++markers_ > kMaxParts) return Done(Corrupt(Format::kJpeg, "JPEG: more than 65536 segments"));
       return Step::kGo;
     }
+    uint64_t strays = code == 0xFFFF ? 1 : 2;  // A fill byte; an FF that is data.
+    if (code < 0xFF00) {
+      const absl::string_view run = source_.Run(at_);
+      const void* hit = std::memchr(run.data(), 0xFF, run.size());
+      strays = hit ? static_cast<const char*>(hit) - run.data() : run.size();
+    }
+    at_ += strays;
+    stray_ += strays;
+    if (stray_ > kMaxStray) return Done(Corrupt(Format::kJpeg, "JPEG: a MiB of what are no segments"));
   }
 }
 
@@ -277,7 +270,8 @@ ProbeResult JpegReader::HeightBehindScan(uint64_t at) {
 }
 
 ProbeResult JpegReader::Read() {
-  for (;;) {
+  for (uint32_t markers = 0;; ++markers) {
+    if (markers > kMaxParts) return Corrupt(Format::kJpeg, "JPEG: more than 65536 segments");
     uint8_t marker = 0;
     if (NextMarker(&marker) == Step::kDone) return result_;
     if (StandsAlone(marker)) continue;
