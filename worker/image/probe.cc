@@ -6,8 +6,8 @@
 namespace imgfleet::image {
 namespace {
 struct Names {
-  const char* name;
-  const char* mime;
+  absl::string_view name;
+  absl::string_view mime;
 };
 constexpr Names kNames[] = {
     {"unknown", "application/octet-stream"},

@@ -4,9 +4,11 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <utility>
 
 #include "gtest/gtest.h"
 #include "worker/task/content_type.h"
+#include "worker/task/measurement.h"
 
 namespace imgfleet::task {
 namespace {
@@ -172,6 +174,45 @@ TEST(ContentType, WithoutAnImageThereIsNoVerdict) {
   FillImage(none, report, &outcome);
   FillFetch(&report, &outcome);
   EXPECT_FALSE(outcome.fetch().has_content_type_wrong());
+}
+
+// What one item after the other on this thread ends with.
+v1::Outcome Measured(const std::string& file, fetch::Report report) {
+  v1::Outcome measured;
+  Item item;
+  item.done = [&](const v1::Outcome& outcome) { measured = outcome; };
+  Measurement measurement(std::move(item), fetch::Extent::kAsNeeded);
+  fetch::Arrived arrived;
+  arrived.prefix = file;
+  arrived.total = file.size();
+  measurement.Inspect(arrived);
+  measurement.Finish(std::move(report));
+  return measured;
+}
+
+TEST(MeasurementTest, AnOutcomeHoldsNothingOfTheOneBefore) {
+  const std::string gif = "GIF89a" + std::string("\3\0\4\0\0\0\0;", 8);
+  const auto plain = [] {
+    fetch::Report report;
+    report.attempts = 1;
+    return report;
+  };
+  const std::string alone = Measured(gif, plain()).SerializeAsString();
+
+  fetch::Report rich = plain();
+  rich.etag = "\"a\"";
+  rich.content_type = "text/html";
+  rich.dns = rich.tls = absl::Milliseconds(3);
+  const v1::Outcome svg = Measured("<svg width='7' height='8'/>", std::move(rich));
+  EXPECT_TRUE(svg.image().has_svg() && svg.fetch().content_type_wrong());
+  EXPECT_EQ(Measured(gif, plain()).SerializeAsString(), alone);
+
+  fetch::Report failure;
+  failure.failure = fetch::Failure::kBadUrl;
+  failure.message = "no URL";
+  const v1::Outcome failed = Measured(gif, std::move(failure));
+  EXPECT_TRUE(failed.has_error() && !failed.has_image() && !failed.has_fetch());
+  EXPECT_EQ(Measured(gif, plain()).SerializeAsString(), alone);
 }
 
 }  // namespace
