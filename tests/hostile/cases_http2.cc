@@ -8,6 +8,8 @@ namespace imgfleet::hostile {
 namespace {
 
 const char kNghttp2[] = "libcurl (nghttp2), fetch/exchange.cc: Finish";
+const char kDoubt[] = "fetch/exchange.cc: ends_in_doubt";
+const char kStall[] = "fetch/attempts.cc: CheckRunning (stall)";
 
 // Every request is answered with the frames that `answer` gives for its stream.
 Conversation Frames(std::function<std::string(uint32_t stream)> answer) {
@@ -47,11 +49,12 @@ std::string GoAway(uint32_t last_stream, char code) {
   return Pack(Frame::kGoAway, 0, 0, payload + std::string("\0\0\0", 3) + code);
 }
 
-Case Http2(std::string name, std::string sends, Ends ends, std::function<std::string(uint32_t)> answer) {
+Case Http2(std::string name, std::string sends, Ends ends, std::function<std::string(uint32_t)> answer,
+           std::string guard = kNghttp2) {
   return {.name = std::move(name),
           .sends = std::move(sends),
           .ends = std::move(ends),
-          .guard = kNghttp2,
+          .guard = std::move(guard),
           .converse = Frames(std::move(answer)),
           .tls = Tls::kHttp2};
 }
@@ -91,12 +94,14 @@ std::vector<Case> Http2Cases() {
                                   Reset(stream, 2));
             }),
       Http2("http2-goaway", "GOAWAY with an error", Protocol(), [](uint32_t) { return GoAway(0, 2); }),
-      Http2("http2-goaway-in-body", "GOAWAY with an error in the middle of the body, and no end of it",
-            Fails(Reason::STALLED, "the answer made no progress for"),
-            [](uint32_t stream) {
-              return absl::StrCat(Headers(stream, {{":status", "200"}}), Data(stream, Picture()),
-                                  GoAway(stream, 2));
-            }),
+      Http2(
+          "http2-goaway-in-body", "GOAWAY with an error in the middle of the body, and no end of it",
+          Fails(Reason::STALLED, "the answer made no progress for"),
+          [](uint32_t stream) {
+            return absl::StrCat(Headers(stream, {{":status", "200"}}), Data(stream, Picture()),
+                                GoAway(stream, 2));
+          },
+          kStall),
       Http2("http2-goaway-after-body", "an image and a graceful GOAWAY", Measured(),
             [](uint32_t stream) {
               return absl::StrCat(
@@ -139,26 +144,30 @@ std::vector<Case> Http2Cases() {
             [](uint32_t stream) {
               return Pack(Frame::kHeaders, kEndHeaders, stream, "\xff\xff\xff\xff\xff\xff");
             }),
-      Http2("http2-huge-frame", "a frame of 16 MB, where 16 KB are allowed", Protocol(),
-            [](uint32_t stream) {
-              return absl::StrCat(Headers(stream, {{":status", "200"}}), "\xff\xff\xff",
-                                  std::string("\0\0\0\0\0\1", 6), std::string(100'000, 'x'));
-            }),
+      Http2(
+          "http2-huge-frame", "a frame of 16 MB, where 16 KB are allowed", Protocol(),
+          [](uint32_t stream) {
+            return absl::StrCat(Headers(stream, {{":status", "200"}}), "\xff\xff\xff",
+                                std::string("\0\0\0\0\0\1", 6), std::string(100'000, 'x'));
+          },
+          kDoubt),
       Http2("http2-push", "PUSH_PROMISE, though push is off", Protocol(),
             [](uint32_t stream) {
               return Pack(Frame::kPushPromise, kEndHeaders, stream,
                           std::string("\0\0\0\2", 4) + Block({{":path", "/y"}}));
             }),
-      Http2("http2-window-overflow", "WINDOW_UPDATE beyond 2^31", Fails(Reason::STALLED, ""),
-            [](uint32_t stream) {
-              return absl::StrCat(Headers(stream, {{":status", "200"}}),
-                                  Pack(Frame::kWindowUpdate, 0, 0, "\x7f\xff\xff\xff"),
-                                  Data(stream, Picture()));
-            }),
+      Http2(
+          "http2-window-overflow", "WINDOW_UPDATE beyond 2^31", Fails(Reason::STALLED, ""),
+          [](uint32_t stream) {
+            return absl::StrCat(Headers(stream, {{":status", "200"}}),
+                                Pack(Frame::kWindowUpdate, 0, 0, "\x7f\xff\xff\xff"),
+                                Data(stream, Picture()));
+          },
+          kStall),
       {.name = "http2-goaway-with-the-end",
        .sends = "an image without content-length, and GOAWAY together with its end: it may have been cut",
        .ends = Protocol("the connection ended without saying that this was all"),
-       .guard = "fetch/exchange.cc: ends_in_doubt",
+       .guard = kDoubt,
        .converse = Frames([](uint32_t stream) {
          return absl::StrCat(Respond(stream, {{":status", "200"}}, Picture()), GoAway(stream, 0));
        }),
@@ -169,8 +178,7 @@ std::vector<Case> Http2Cases() {
                     return absl::StrCat(Headers(stream, {{":status", "200"}}), Data(stream, Picture()));
                   }),
       Http2Closed("http2-closed-in-body-by-a-violation",
-                  "half of an answer, a frame larger than allowed, and close_notify",
-                  "fetch/exchange.cc: ends_in_doubt",
+                  "half of an answer, a frame larger than allowed, and close_notify", kDoubt,
                   [](uint32_t stream) {
                     return absl::StrCat(Headers(stream, {{":status", "200"}}), Data(stream, Picture()),
                                         "\xff\xff\xff", std::string("\0\0\0\0\0\1", 6));
@@ -252,7 +260,7 @@ std::vector<Case> Http2Cases() {
       {.name = "http2-stall-in-body",
        .sends = "half a body",
        .ends = Fails(Reason::STALLED, "the answer made no progress for"),
-       .guard = "fetch/attempts.cc: CheckRunning (stall)",
+       .guard = kStall,
        .converse = Frames([](uint32_t stream) {
          return absl::StrCat(Headers(stream, {{":status", "200"}}), Data(stream, Picture(100)));
        }),

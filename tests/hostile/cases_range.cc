@@ -86,7 +86,7 @@ std::vector<Case> RangeCases() {
        })},
       {.name = "range-boxes-without-end",
        .sends = "one with so many of them that the codestream lies behind the body's limit",
-       .ends = Fails(Reason::BODY_TOO_LARGE, "its header reaches behind the"),
+       .ends = Fails(Reason::BODY_TOO_LARGE, "bytes that the job allows"),
        .guard = "fetch/reading.cc: NextRange (max_body_bytes)",
        .converse = Replies([](const Request& request, Peer&) {
          static const auto* file = new std::string(FarJxl(200));

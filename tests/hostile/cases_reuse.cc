@@ -58,7 +58,7 @@ std::vector<Case> ReuseCases() {
       {.name = "reuse-body-after-204",
        .sends = "204, and a whole answer for its body",
        .ends = Fails(Reason::EMPTY_BODY, "the answer has no body"),
-       .guard = "fetch/exchange.cc: ForbidReuse",
+       .guard = "libcurl (closes a connection whose answer is broken off)",
        .converse = ThenPoison(Head("204 No Content"))},
       {.name = "reuse-body-after-304",
        .sends = "304, and a whole answer for its body",

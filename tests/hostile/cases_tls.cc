@@ -110,7 +110,7 @@ std::vector<Case> TlsCases() {
       {.name = "tls-without-close-notify",
        .sends = "an image without a length, and a FIN without close_notify: an attacker may have cut it",
        .ends = Fails(Reason::PROTOCOL_ERROR, "the body broke off after 2000 bytes"),
-       .guard = "libcurl (OpenSSL), fetch/reading.cc: OnEnd",
+       .guard = "fetch/exchange.cc: ends_in_doubt, fetch/reading.cc: OnEnd",
        .converse =
            [](Peer& peer) {
              if (peer.Read() && peer.Send(absl::StrCat(Head("200 OK"), Picture()))) peer.CloseWithoutNotice();
@@ -154,7 +154,7 @@ std::vector<Case> TlsCases() {
       {.name = "tls-old-version-without-length",
        .sends = "TLS 1.2, an image without a length, and a FIN without close_notify",
        .ends = Fails(Reason::PROTOCOL_ERROR, "the body broke off after 2000 bytes"),
-       .guard = "libcurl (OpenSSL), fetch/reading.cc: OnEnd",
+       .guard = "fetch/exchange.cc: ends_in_doubt, fetch/reading.cc: OnEnd",
        .converse =
            [](Peer& peer) {
              if (peer.Read() && peer.Send(absl::StrCat(Head("200 OK"), Picture()))) peer.CloseWithoutNotice();
