@@ -69,6 +69,7 @@ class MetaReader {
   std::optional<uint32_t> tile_;
   ItemProperties properties_, tile_properties_, auxiliary_properties_;
   bool associated_ = false;
+  uint32_t associations_ = 0;
 };
 
 bool MetaReader::FindChildren() {
@@ -212,6 +213,7 @@ bool MetaReader::ReadAssociations(const Box& ipma) {
   const uint32_t entries = source_.Be32(ipma.begin + 4);
   uint64_t at = ipma.begin + 8;
   for (uint32_t i = 0; i < entries; ++i) {
+    if (++associations_ > kMaxParts) return answer_.Fail("HEIF: properties of more than 65536 items");
     if (ipma.end - at < id_size + 1) return answer_.Fail("HEIF: the property associations break off");
     const uint32_t id = wide_ids ? source_.Be32(at) : source_.Be16(at);
     const uint64_t count = source_.U8(at + id_size);

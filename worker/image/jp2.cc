@@ -163,7 +163,7 @@ class HeaderBox {
   uint32_t components_ = 0;
   // Samples once the palette is applied.
   uint32_t columns_ = 0;
-  bool opacity_told_ = false;
+  bool depths_told_ = false, opacity_told_ = false, resolution_told_ = false;
   bool captured_ = false;  // The resolution is that of the capture, which goes before that of the display.
 };
 
@@ -183,6 +183,7 @@ bool HeaderBox::ReadImageHeader(const Box& box) {
 }
 
 bool HeaderBox::ReadDepths(const Box& box) {
+  depths_told_ = true;
   const uint64_t count = box.end - box.begin;
   if (count != components_) return Fail("JPEG 2000: the component depths are not one for each component");
   if (!Need(box, count)) return false;
@@ -221,6 +222,7 @@ bool HeaderBox::ReadChannelKinds(const Box& box) {
 
 // Pixels per metre: vertical and horizontal, each a fraction and, behind both, its power of ten.
 bool HeaderBox::ReadResolutions(const Box& parent) {
+  resolution_told_ = true;
   return ForEach(parent, [this](const Box& box) {
     const bool capture = box.type == BoxType("resc");
     if ((!capture && box.type != BoxType("resd")) || captured_) return true;
@@ -241,12 +243,13 @@ bool HeaderBox::ReadResolutions(const Box& parent) {
   });
 }
 
+// Of each kind the first counts: one of each is allowed, and more would be work without end.
 bool HeaderBox::ReadChild(const Box& box) {
   switch (box.type) {
     case BoxType("ihdr"):
       return components_ > 0 || ReadImageHeader(box);
     case BoxType("bpcc"):
-      return ReadDepths(box);
+      return depths_told_ || ReadDepths(box);
     case BoxType("colr"):
       return ReadColor(box);
     case BoxType("pclr"):
@@ -254,9 +257,9 @@ bool HeaderBox::ReadChild(const Box& box) {
       columns_ = source_.U8(box.begin + 2);
       return true;
     case BoxType("cdef"):
-      return ReadChannelKinds(box);
+      return opacity_told_ || ReadChannelKinds(box);
     case BoxType("res "):
-      return ReadResolutions(box);
+      return resolution_told_ || ReadResolutions(box);
     default:
       return true;
   }

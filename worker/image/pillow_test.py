@@ -73,6 +73,8 @@ def differences_from(image, ours):
         frames = None
     if image.format not in ("ICO", "CUR", "ICNS", "DDS", "PSD"):  # Pillow counts the layers of a PSD.
         compare("frames", frames)
+    if image.format in ("JPEG", "MPO", "PNG", "WEBP", "TIFF"):
+        compare("orientation", image.getexif().get(0x0112, 1), lambda a, b: a == b or b not in range(1, 9))
     if image.format not in ("GIF", "JPEG2000"):  # Pillow does not look for theirs.
         compare("has_icc", int(bool(image.info.get("icc_profile"))))
     if ours["animated"] and frames and frames > 1:

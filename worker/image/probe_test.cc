@@ -67,6 +67,18 @@ TEST(Probe, KnownFormatsThatAreNotMeasuredAnswerByName) {
   EXPECT_EQ(ProbeWhole("\x01\xda\x01\x01" + rest).message, "SGI is not measured");
 }
 
+// Of what a JPEG 2000 header holds once, only the first counts.
+TEST(Probe, RepeatedBoxesAreReadOnce) {
+  const std::string ihdr = IsoBox("ihdr", Be32(4) + Be32(3) + Be16(3) + std::string("\xff\7\0\0", 4));
+  const std::string wrong = IsoBox("bpcc", "\7") + IsoBox("cdef", Be16(65535)) + IsoBox("res ", "none");
+  const std::string file =
+      IsoBox("jP  ", "\r\n\x87\n") + IsoBox("ftyp", "jp2 " + Be32(0)) +
+      IsoBox("jp2h", ihdr + IsoBox("bpcc", "\7\7\7") + IsoBox("cdef", Be16(0)) + IsoBox("res ", "") + wrong);
+  const ProbeResult result = ProbeWhole(file);
+  EXPECT_EQ(result.status, ProbeStatus::kOk) << Describe(result);
+  EXPECT_EQ(result.info.bit_depth, 8);
+}
+
 // What is endless costs no more than what it is worth: as many probes as a fetch makes requests end soon.
 TEST(Probe, EndlessTinyPartsAreRefused) {
   auto repeated = [](const std::string& part) {
@@ -83,6 +95,16 @@ TEST(Probe, EndlessTinyPartsAreRefused) {
       {"PNG: chunks", Png(3, 3, repeated(PngChunk("teXt", "")))},
       {"WebP: chunks", Webp(Vp8x(0x08, 3, 3) + repeated(RiffChunk("free", "")))},
       {"HEIF: boxes", IsoBox("ftyp", "heic" + Be32(0) + "mif1") + repeated(IsoBox("free", ""))},
+      {"HEIF: associations",
+       IsoBox("ftyp", "heic" + Be32(0) + "mif1") +
+           IsoFullBox(
+               "meta", 0,
+               IsoFullBox("pitm", 0, Be16(1)) +
+                   IsoFullBox("iinf", 0,
+                              Be16(1) + IsoFullBox("infe", 2u << 24, Be32(1 << 16) + "hvc1" + Be16(0))) +
+                   IsoBox("iprp",
+                          IsoBox("ipco", Ispe(3, 3)) +
+                              IsoFullBox("ipma", 0, Be32(1 << 20) + repeated(std::string("\0\2\0", 3)))))},
       {"JXL: boxes", IsoBox("JXL ", "\r\n\x87\n") + repeated(IsoBox("free", ""))},
       {"JP2: boxes", IsoBox("jP  ", "\r\n\x87\n") + repeated(IsoBox("free", ""))},
   };
