@@ -37,7 +37,7 @@ Mutant = collections.namedtuple("Mutant", "name guard test cases changes")
 
 
 def read(patch):
-    """The mutant of a unified diff. Line numbers do not count: what a hunk takes away is found by its text."""
+    """The mutant of a unified diff. Line numbers do not count: what a hunk changes is found by its text."""
     head, _, diff = patch.read_text("utf-8").partition("\n--- ")
     fields = dict(line.split(": ", 1) for line in head.splitlines())
     changes = []
@@ -56,14 +56,15 @@ def read_all():
 
 
 def change(top, mutant, back=False):
-    """Applies the mutant to the tree, or takes it back. ValueError where the sources have moved on."""
+    """Applies the mutant to the tree, or takes it back. ValueError, and nothing is changed, where the sources have moved on."""
+    texts = {path: pathlib.Path(top, path).read_text("utf-8") for path, _, _ in mutant.changes}
     for path, old, new in mutant.changes:
-        file = pathlib.Path(top, path)
         before, after = (new, old) if back else (old, new)
-        text = file.read_text("utf-8")
-        if text.count(before) != 1:
-            raise ValueError(f"{mutant.name}: {text.count(before)} places in {path} read\n{before}")
-        file.write_text(text.replace(before, after), "utf-8")
+        if texts[path].count(before) != 1:
+            raise ValueError(f"{mutant.name}: {texts[path].count(before)} places in {path} read\n{before}")
+        texts[path] = texts[path].replace(before, after)
+    for path, text in texts.items():
+        pathlib.Path(top, path).write_text(text, "utf-8")
 
 
 def is_python(case):
@@ -149,7 +150,10 @@ def check_without(tree, mutants):
 
 def judge(tree, mutant):
     """What becomes of it, in words that begin with "killed" or "survived"."""
-    change(tree.top, mutant)
+    try:
+        change(tree.top, mutant)
+    except ValueError as error:
+        return f"survived: {error}"
     try:
         # Of no use to anybody else.
         ended, _, failed = tree.run(mutant.test, mutant.cases, "--noremote_upload_local_results")
