@@ -17,6 +17,9 @@ constexpr int kMemoryTurns = 8;
 // Without a byte; then a look at the connection is worth what it costs.
 constexpr absl::Duration kSilence = absl::Milliseconds(100);
 
+// Without a byte of what saves nothing but the connection.
+constexpr absl::Duration kDrainPatience = absl::Seconds(1);
+
 bool WorthARetry(Failure failure) {
   return failure == Failure::kProtocol || failure == Failure::kRangeMismatch;
 }
@@ -330,8 +333,10 @@ void Dispatcher::CheckRunning() {
     const bool others = exchange->fetch->addresses_tried + 1 < exchange->fetch->origin->addresses.size();
     const absl::Duration connect_timeout = options_.connect_timeout / (others ? 4 : 1);
     const bool unconnected = !exchange->connected() && now - exchange->started() > connect_timeout;
+    const absl::Duration idle = now - exchange->last_bytes();
     const bool stalled =
-        exchange->head().status != 0 && now - exchange->last_bytes() > options_.stall_timeout;
+        exchange->head().status != 0 &&
+        (idle > options_.stall_timeout || (idle > kDrainPatience && exchange->rest_is_not_needed()));
     if (!late && !unconnected && !stalled) continue;
     const bool unanswered = exchange->connecting_tls();
     const bool silent = exchange->head().status == 0;

@@ -336,6 +336,8 @@ Reading::Next Reading::NextRange() {
     return Next::kFailed;
   }
   if (!Reserve(needed)) return Next::kWaitForMemory;
+  // As in Reserve: at once.
+  if (extends_piece) piece_.reserve(std::min(*total_, limits_->max_body_bytes) - prefix_.size());
   ask_.if_range = IsStrong(etag_) ? etag_ : last_modified_;
   return Next::kAsk;
 }
