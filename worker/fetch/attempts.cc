@@ -60,7 +60,8 @@ Dispatcher::FetchPtr Dispatcher::Next(Origin* origin) {
     }
   }
   if (queue.empty() || origin->resolving || origin->full || origin->blocked_until > *now_) return nullptr;
-  const OriginBudget::Turn turn = origin->seat.budget().Start(origin->seat, *now_, /*more=*/queue.size() > 1);
+  const uint32_t more = queue.size() - 1;
+  const OriginBudget::Turn turn = origin->seat.budget().Start(origin->seat, *now_, more);
   if (turn.kind == OriginBudget::Turn::kFull || turn.full) {
     origin->full = true;
     if (!std::exchange(origin->in_full, true)) full_.push_back(origin);

@@ -1,6 +1,7 @@
 #include "worker/fetch/origin_budget.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "common/log.h"
@@ -10,6 +11,12 @@ namespace {
 
 // Failures that are further apart say nothing of the time between them.
 constexpr absl::Duration kFailuresApart = absl::Minutes(5);
+
+// Of what is wanted, one part in so many may be in flight, less what the refusals from which a rate is learned take.
+constexpr uint32_t kPart = 25, kLess = 2;
+
+double Seconds(absl::Time time) { return static_cast<double>(absl::ToUnixNanos(time)) * 1e-9; }
+absl::Time TimeOf(double seconds) { return absl::FromUnixNanos(std::llround(seconds * 1e9)); }
 
 }  // namespace
 
@@ -28,7 +35,7 @@ OriginBudget::Seat::~Seat() {
 }
 
 bool OriginBudget::HasRoom() const {
-  const uint32_t size = exempt_ ? max_ : window_.size();
+  const uint32_t size = exempt_ ? max_ : std::min(window_.size(), at_once_);
   return window_.in_flight() + promised_ < size;
 }
 
@@ -37,9 +44,14 @@ void OriginBudget::Forsake(Seat& seat) {
   if (std::exchange(seat.promised_, false)) --promised_;
 }
 
-OriginBudget::Turn OriginBudget::Start(Seat& seat, absl::Time now, bool more) {
+OriginBudget::Turn OriginBudget::Start(Seat& seat, absl::Time now, uint32_t more) {
+  const double seconds = Seconds(now);
   absl::MutexLock lock(&mutex_);
   Forsake(seat);
+  if (const uint32_t wanted = accepted_ + window_.in_flight() + 1 + more; wanted > wanted_) {
+    wanted_ = wanted;
+    at_once_ = std::max(kAtOnce, wanted / kPart - std::min(kLess, wanted / kPart));
+  }
   Turn turn;
   if (!HasRoom()) {
     seat.waits_ = true;
@@ -47,15 +59,17 @@ OriginBudget::Turn OriginBudget::Start(Seat& seat, absl::Time now, bool more) {
     turn.kind = Turn::kFull;
     return turn;
   }
-  if (pace_.next() > now) {
-    turn.kind = Turn::kWait;
-    turn.until = pace_.next();
-    return turn;
+  if (pace_.next() > seconds) {
+    turn.until = TimeOf(pace_.next());
+    if (turn.until > now) {  // Else the difference was lost in rounding.
+      turn.kind = Turn::kWait;
+      return turn;
+    }
   }
-  if (!exempt_) pace_.Sent(now);
+  if (!exempt_) pace_.Sent(seconds, more);
   window_.Start();
   ++seat.in_flight_;
-  if (more && !HasRoom()) {
+  if (more > 0 && !HasRoom()) {
     turn.full = true;
     seat.waits_ = true;
     ++waiting_;
@@ -88,10 +102,13 @@ void OriginBudget::Pass(Seat& seat, bool more) {
 
 void OriginBudget::Answered(Seat& seat, absl::Time sent, absl::Duration latency, absl::Time now, bool useful,
                             bool more) {
+  const double seconds = Seconds(now), sent_seconds = Seconds(sent);
+  const double latency_seconds = static_cast<double>(absl::ToInt64Nanoseconds(latency)) * 1e-9;
   absl::MutexLock lock(&mutex_);
   --seat.in_flight_;
-  window_.Answered(latency, now, useful);
-  if (!exempt_) pace_.Accepted(sent, now);
+  ++accepted_;
+  window_.Answered(latency_seconds, seconds, useful);
+  if (!exempt_) pace_.Accepted(sent_seconds, seconds);
   answered_ = true;
   failing_since_ = absl::InfiniteFuture();
   Pass(seat, more);
@@ -114,7 +131,7 @@ absl::Duration OriginBudget::Silent(Seat& seat, absl::Time sent, absl::Time now,
   absl::MutexLock lock(&mutex_);
   --seat.in_flight_;
   if (connected || answered_) {
-    window_.Strained(sent, now);
+    window_.Strained(Seconds(sent), Seconds(now));
   } else {
     window_.End();
   }
@@ -127,13 +144,15 @@ absl::Duration OriginBudget::Refused(Seat& seat, const Refusal& refusal, bool mo
   --seat.in_flight_;
   refused_with_ = refusal.status;
   answered_ = true;
-  if (refusal.again && failing_since_ == absl::InfiniteFuture()) {
-    window_.End();
+  const double sent = Seconds(refusal.sent), now = Seconds(refusal.now);
+  // While others are accepted, the second refusal of a URL says nothing of the origin.
+  const bool again = refusal.again && failing_since_ == absl::InfiniteFuture();
+  if (!exempt_ && pace_.Refused(sent, now, again, refusal.random)) {
+    window_.Strained(sent, now);
   } else {
-    window_.Strained(refusal.sent, refusal.now);
-    if (!exempt_) pace_.Refused(refusal.sent, refusal.now, refusal.random);
+    window_.End();
   }
-  if (refusal.retry_after.has_value()) pace_.Block(refusal.now + *refusal.retry_after);
+  if (refusal.retry_after.has_value()) pace_.Block(Seconds(refusal.now + *refusal.retry_after));
   Pass(seat, more);
   return Failing(refusal.now);
 }
@@ -155,7 +174,7 @@ uint32_t OriginBudget::window() const {
 
 bool OriginBudget::idle(absl::Time now) const {
   absl::MutexLock lock(&mutex_);
-  return seats_.empty() && pace_.idle(now);
+  return seats_.empty() && pace_.idle(Seconds(now));
 }
 
 std::shared_ptr<OriginBudget> OriginBudgets::Get(const std::string& key, bool exempt, absl::Time now) {

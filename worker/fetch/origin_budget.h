@@ -1,9 +1,12 @@
 // What one origin can take of this process: a window (origin_window.h), a pace (origin_pace.h), and the time until which
 // the origin has asked for silence (Retry-After).
 //
+// Of what is known to be wanted from it, one part in twenty-five is in flight at most: what is in flight when an origin begins
+// to refuse is refused, and the farther it is the more that is. A few are always allowed, as many as browsers do.
+//
 // Whose is it, where several event loops fetch from one origin, as they do where one core is not enough? An origin sees
-// the process, not its threads, so there is one budget, and the loops share it under a mutex: it is taken twice a
-// request, for some four hundred of an item's 135,000 instructions (callgrind of `imgfleet info`). To give the
+// the process, not its threads, so there is one budget, and the loops share it under a mutex, taken twice a request. As long as
+// the origin has refused nothing, all of it costs some 550 of an item's 135,000 instructions (callgrind). To give the
 // origin to one loop and let others help when that one has no time left would need the same sharing in the worst
 // case, and a decision when it begins; to cut the window in shares for the loops lets an origin that can take one
 // request at a time see one from each loop.
@@ -55,6 +58,9 @@ class OriginBudget {
     bool waits_ = false, promised_ = false;
   };
 
+  // In flight, however little is wanted.
+  static constexpr uint32_t kAtOnce = 6;
+
   OriginBudget(uint32_t max_window, bool exempt) : exempt_(exempt), max_(max_window), window_(max_window) {}
 
   struct Turn {
@@ -67,8 +73,8 @@ class OriginBudget {
     absl::Time until = absl::InfinitePast();
     bool full = false;  // With kGo: it was the last for now; otherwise as kFull.
   };
-  // `more`: the loop has others to send after this one.
-  Turn Start(Seat& seat, absl::Time now, bool more);
+  // `more`: so many others the loop has to send after this one.
+  Turn Start(Seat& seat, absl::Time now, uint32_t more);
   // The loop has nothing to ask for any more.
   void Decline(Seat& seat);
 
@@ -82,8 +88,7 @@ class OriginBudget {
   // connections is under strain as much as one that does not answer in time. Returns for how long the origin has given
   // nothing but failures.
   absl::Duration Silent(Seat& seat, absl::Time sent, absl::Time now, bool connected, bool more);
-  // 429 or 503. `again`: the same URL was refused before; while others are accepted that says nothing of the
-  // origin. `random` uniform in [0, 1). Returns as Silent.
+  // 429 or 503. `again`: the same URL was refused before. `random` uniform in [0, 1). Returns as Silent.
   struct Refusal {
     absl::Time sent, now;
     uint32_t status = 0;
@@ -117,6 +122,9 @@ class OriginBudget {
   uint32_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;   // Seats that wait,
   uint32_t promised_ ABSL_GUARDED_BY(mutex_) = 0;  // and those that were promised room.
   bool answered_ ABSL_GUARDED_BY(mutex_) = false;  // Ever.
+  // Items accepted, in flight or waiting, at the most; and how many may be in flight for that.
+  uint32_t accepted_ ABSL_GUARDED_BY(mutex_) = 0, wanted_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint32_t at_once_ ABSL_GUARDED_BY(mutex_) = kAtOnce;
   uint32_t refused_with_ ABSL_GUARDED_BY(mutex_) = 0;
   // The first failure since the last answer, and the last.
   absl::Time failing_since_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();

@@ -26,7 +26,7 @@ struct FakeLoop {
   }
 
   bool Start(absl::Time now) {
-    const Turn turn = seat.budget().Start(seat, now, /*more=*/true);
+    const Turn turn = seat.budget().Start(seat, now, more);
     in_flight += turn.kind == Turn::kGo ? 1 : 0;
     return turn.kind == Turn::kGo;
   }
@@ -55,6 +55,7 @@ struct FakeLoop {
     return seat.budget().Refused(seat, refusal, true);
   }
 
+  uint32_t more = 1000;
   int woken = 0, in_flight = 0;
   std::function<void()> wake = [this] { ++woken; };
   OriginBudget::Seat seat;
@@ -69,6 +70,14 @@ class OriginBudgetTest : public testing::Test {
 
 TEST_F(OriginBudgetTest, HoldsForAllLoopsTogether) {
   EXPECT_EQ(first_.StartAll(&now_) + second_.StartAll(&now_), OriginWindow::kStart);
+}
+
+// What is in flight is what may be refused.
+TEST_F(OriginBudgetTest, WhoWantsLittleHasLittleInFlight) {
+  first_.more = 40;
+  EXPECT_EQ(first_.StartAll(&now_), OriginBudget::kAtOnce);
+  first_.more = 1000;
+  EXPECT_EQ(first_.StartAll(&now_), OriginWindow::kStart - OriginBudget::kAtOnce);
 }
 
 TEST_F(OriginBudgetTest, ALoopWithoutRoomGetsItsShareAndIsWoken) {
@@ -124,7 +133,7 @@ TEST_F(OriginBudgetTest, RetryAfterHoldsForEveryLoop) {
   ASSERT_TRUE(first_.Start(now_));
   first_.Refuse(now_ += absl::Milliseconds(5), absl::Seconds(20));
   for (FakeLoop* loop : {&first_, &second_}) {
-    const Turn turn = budget_->Start(loop->seat, now_ + absl::Seconds(19), true);
+    const Turn turn = budget_->Start(loop->seat, now_ + absl::Seconds(19), 1);
     EXPECT_EQ(turn.kind, Turn::kWait);
     EXPECT_EQ(turn.until, now_ + absl::Seconds(20));
   }
@@ -132,8 +141,10 @@ TEST_F(OriginBudgetTest, RetryAfterHoldsForEveryLoop) {
 }
 
 TEST_F(OriginBudgetTest, APaceHoldsForAllLoopsTogether) {
-  ASSERT_TRUE(first_.Start(now_));
-  first_.Refuse(now_ += absl::Milliseconds(1));
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(first_.Start(now_ += absl::Milliseconds(2)));
+    first_.Refuse(now_ += absl::Milliseconds(1));
+  }
   int started = 0;
   for (int i = 0; i < 1000; ++i) {
     now_ += absl::Milliseconds(1);
@@ -223,7 +234,7 @@ TEST(OriginBudget, ThreadsShareIt) {
       const absl::Time now = absl::FromUnixSeconds(1'000);
       int own = 0;
       for (int sent = 0; sent < 20'000;) {
-        if (budget->Start(seat, now, true).kind == Turn::kGo) {
+        if (budget->Start(seat, now, 1).kind == Turn::kGo) {
           most = std::max(most.load(), ++in_flight);
           ++own;
           ++sent;

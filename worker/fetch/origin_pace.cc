@@ -8,176 +8,184 @@ namespace imgfleet::fetch {
 namespace {
 
 // The beginning: so many requests at first and one more for each answer, every so long.
-constexpr double kFirst = 8;
-constexpr absl::Duration kBeginning = absl::Milliseconds(10);
-constexpr uint32_t kBegun = 1000;
-constexpr absl::Duration kFar = absl::Milliseconds(20), kFarthest = absl::Milliseconds(100);
-constexpr double kFarHold = 24;
+constexpr double kFirst = 8, kBeginning = 0.01, kBeginningLatencies = 1.5;
 
 // A timer that fires late gives back what was due in this time, so that coarse timers do not lower a high rate.
-constexpr absl::Duration kLate = absl::Milliseconds(4);
+constexpr double kLate = 0.004;
 
-constexpr double kTolerated = 50;  // Answers for one refusal.
-constexpr double kReactAt = 1.5;
-constexpr double kBack = 0.9, kBackALittle = 0.95;
-constexpr double kTenth = 0.1, kTenthRequests = 300, kTenthLatencies = 20;
-constexpr double kQuietTenths = 5;
-constexpr double kFarBelow = 0.7, kTenthRequestsFarBelow = 20;
-constexpr double kSearchRequests = 8, kSearchedTooFar = 1.3;
+// Alarms. A little is forgiven between the refusals that make one.
+constexpr double kForgive = 1.0 / 25, kLittle = 0.1;
+constexpr double kAlarmAt = 2 - kLittle, kPatientAlarmAt = 4 - kLittle, kPatientShare = 0.02;
+
+// Probes: the first after an alarm, the next, and so much longer each time.
+constexpr double kFirstProbe = 0.1, kProbe = 0.25, kLonger = 3, kLongestProbe = 16;
 constexpr double kProbeLatencies = 2;
-constexpr double kLeastRate = 1.0 / 16, kLeastFirstRate = 4, kForgetRate = 100'000;
-constexpr absl::Duration kForget = absl::Minutes(5);
+// After a wait of this length, the origin counts in periods, and the rate over the whole of one says what the limit is.
+constexpr double kTellingWait = 3;
 
-constexpr absl::Duration kDryWait = absl::Milliseconds(250), kLongestDryWait = absl::Seconds(16);
-// After a dry spell of this length, the rate over it says what the limit is.
-constexpr absl::Duration kTellingSpell = absl::Seconds(5);
+// What is taken of a rate that was just enough.
+constexpr double kBack = 0.93, kBackALittle = 0.95, kSureAt = 200;
+// Of what the refused requests tell, and of the rate that was too high: at least so much.
+constexpr double kOfDrained = 0.7, kOfRate = 0.6;
+
+constexpr double kTenth = 0.1, kLeastTenthRequests = 20, kTenthRequests = 300, kTenthLatencies = 20;
+constexpr double kQuietTenths = 4;
+constexpr double kFarBelow = 0.7, kCeiling = 2;
+constexpr double kHoldShare = 0.03;
+constexpr double kSearch = 1, kSearchRequests = 2, kSearchLatencies = 8;
+
+constexpr double kLeastRate = 1.0 / 16, kLeastFirstRate = 4, kForgetRate = 100'000;
+constexpr double kForget = 300, kRemembered = 10'000;
 
 }  // namespace
 
-double OriginPace::Latency() const {
-  return latency_ == absl::InfiniteDuration() ? 0 : absl::ToDoubleSeconds(latency_);
-}
-
 // In which the rate grows by a tenth.
-absl::Duration OriginPace::Tenth() const {
-  const double requests = rate_ < kFarBelow * ceiling_ ? kTenthRequestsFarBelow : kTenthRequests;
-  return absl::Seconds(std::max(requests / rate_, kTenthLatencies * Latency()));
+double OriginPace::Tenth() const {
+  const double requests = std::clamp(sure_, kLeastTenthRequests, kTenthRequests);
+  return std::max(requests / rate_, kTenthLatencies * latency_);
 }
 
-bool OriginPace::Outdated(absl::Time now) const {
-  return rate_ > kForgetRate || now - felt_ > std::max(kForget, 2 * kQuietTenths * Tenth());
+bool OriginPace::Outdated(double now) const { return rate_ > kForgetRate || now - last_sent_ > kForget; }
+
+bool OriginPace::idle(double now) const { return next_ <= now && (rate_ == 0 ? !probing_ : Outdated(now)); }
+
+void OriginPace::Block(double until) {
+  if (until <= next_) return;
+  next_ = until;
+  blocked_ = true;
 }
 
-bool OriginPace::idle(absl::Time now) const { return next_ <= now && (rate_ == 0 || Outdated(now)); }
-
-void OriginPace::Block(absl::Time until) { next_ = std::max(next_, until); }
-
-void OriginPace::Sent(absl::Time now) {
-  if (began_ == absl::InfinitePast()) began_ = now;
-  if (rate_ > 0) Grow(now);
-  last_sent_ = now;
-  if (dry_ > 0) {
-    next_ = std::max(next_, now + dry_wait_);
-    return;
-  }
+void OriginPace::SentLimited(double now, uint32_t more) {
+  if (cycle_ == kNever) cycle_ = now;
   if (probing_) {
-    next_ = std::max(next_, now + absl::Seconds(std::max(1 / rate_, kProbeLatencies * Latency())));
+    last_sent_ = now;
+    next_ = std::max(next_, now + std::max(wait_, kProbeLatencies * latency_));
     return;
   }
-  double rate = rate_;
-  if (rate == 0) {
-    if (answers_ >= kBegun) return;
-    rate = BeginningRate();
-  }
-  next_ = std::max(next_, now - kLate) + absl::Seconds(1 / rate);
+  if (rate_ > 0) Grow(now, more);
+  last_sent_ = now;
+  if (free()) return;
+  next_ = std::max(next_, now - kLate) + 1 / (rate_ > 0 ? rate_ : BeginningRate());
 }
 
 double OriginPace::BeginningRate() const {
-  const bool far = answers_ > 0 && latency_ >= kFar;
-  const absl::Duration step = far ? std::min(latency_, kFarthest) : kBeginning;
-  const double counted = far ? std::max(0.0, answers_ - kFarHold) : answers_;
-  return (kFirst + counted) / absl::ToDoubleSeconds(step);
+  return (kFirst + answers_) / std::max(kBeginningLatencies * latency_, kBeginning);
 }
 
-void OriginPace::Grow(absl::Time now) {
+void OriginPace::Grow(double now, uint32_t more) {
   if (Outdated(now)) return Forget(now);
-  if (dry_ > 0) return;
-  const absl::Duration tenth = Tenth();
-  const bool searching = searching_ || now - felt_ > kQuietTenths * tenth;
-  const double efold = std::max({1.0, kSearchRequests / rate_, kSearchRequests * Latency()});
+  const bool dear = all_refused_ > kHoldShare * (all_accepted_ + more);
+  if (dear && !searching_ && rate_ > kFarBelow * ceiling_) return;
+  const double tenth = Tenth();
+  const bool fast = searching_ || now - resumed_ > kQuietTenths * tenth;
+  const double efold = std::max({kSearch, kSearchRequests / rate_, kSearchLatencies * latency_});
   // The rate grows where it is made use of: time in which nothing was to be asked does not count.
-  const double passed = std::min(absl::ToDoubleSeconds(now - last_sent_), 2 / rate_);
-  rate_ *= std::exp(passed * (searching ? 1 / efold : kTenth / absl::ToDoubleSeconds(tenth)));
+  const double passed = std::min(now - last_sent_, 2 / rate_);
+  rate_ *= std::exp(passed * (fast ? 1 / efold : kTenth / tenth));
 }
 
-void OriginPace::Forget(absl::Time now) {
+void OriginPace::Forget(double now) {
   rate_ = ceiling_ = 0;
   answers_ = kBegun;
-  dry_ = 0;
-  probing_ = false;
-  began_ = now;
-  accepted_ = lately_ = 0;
+  cycle_ = now;
+  cycle_accepted_ = all_accepted_ = all_refused_ = 0;
 }
 
-void OriginPace::Accepted(absl::Time sent, absl::Time now) {
-  latency_ = std::min(latency_, now - sent);
-  suspicion_ = std::max(0.0, suspicion_ - 1 / kTolerated);
+void OriginPace::Accepted(double sent, double now) {
+  if (latency_ == 0 || now - sent < latency_) latency_ = now - sent;
   if (answers_ < kBegun) ++answers_;
-  if (now - second_ >= absl::Seconds(1)) {
-    last_second_ = now - second_ < absl::Seconds(2) ? this_second_ : 0;
+  if (now - second_ >= 1) {
+    last_second_ = now - second_ < 2 ? this_second_ : 0;
     this_second_ = 0;
     second_ = now;
   }
   ++this_second_;
-  if (sent < reacted_) return;
-  if (dry_ > 0) EndDrySpell(now);
-  if (std::exchange(probing_, false)) next_ = last_sent_ + absl::Seconds(1 / rate_);
-  ++accepted_;
-  if (rate_ == 0 && now - began_ > absl::Minutes(1)) {
-    began_ += (now - began_) / 2;
-    accepted_ /= 2;
+  ++cycle_accepted_;
+  if (++all_accepted_ > kRemembered) {
+    all_accepted_ /= 2;
+    all_refused_ /= 2;
+  }
+  if (suspicion_ > 0) suspicion_ = std::max(0.0, suspicion_ - kForgive);
+  if (sent >= drained_) ++drained_accepted_;
+  if (probing_) {
+    if (sent >= alarm_) Resume(sent, now);
+  } else if (rate_ == 0 && now - cycle_ > 60) {
+    cycle_ += (now - cycle_) / 2;
+    cycle_accepted_ /= 2;
   }
 }
 
-double OriginPace::AcceptedLately(absl::Time now) const {
-  const double passed = absl::ToDoubleSeconds(now - second_);
+double OriginPace::AcceptedLately(double now) const {
+  const double passed = now - second_;
   return passed > 2 ? 0 : this_second_ + last_second_ * std::max(1 - passed, 0.0);
 }
 
-void OriginPace::Refused(absl::Time sent, absl::Time now, double random) {
-  if (sent < reacted_) return;
-  felt_ = now;
+bool OriginPace::Refused(double sent, double now, bool again, double random) {
+  ++all_refused_;
+  if (sent >= drained_) ++drained_refused_;
+  if (sent < alarm_) return false;
+  if (probing_) {
+    alarm_ = now;
+    wait_ = std::clamp(kLonger * wait_, kProbe, kLongestProbe);
+    next_ = std::max(next_, now + wait_ * (0.5 + random / 2));
+    return false;
+  }
+  if (again) return false;
+  if (suspicion_ == 0) {
+    drained_ = sent;
+    drained_accepted_ = lately_ = 0;
+    drained_refused_ = 1;
+  }
   lately_ = std::max(lately_, AcceptedLately(now));
-  if (++suspicion_ < kReactAt && dry_ == 0 && !searching_) return;
-  suspicion_ = 1;
-  if (rate_ == 0) {
-    searching_ = true;
-    Learn(std::max(kBack * lately_, kLeastFirstRate), now);
-  } else if (accepted_ == 0) {
-    AskSeldom(now, random);
-  } else {
-    const double seen = accepted_ / std::max(absl::ToDoubleSeconds(now - began_), 1e-3);
-    double least = rate_ / 2, back = kBack;
-    if (accepted_ >= 4 * kTolerated) {
-      // The limit is close, if the rate is what is refused at all.
-      least = rate_;
-      back = kBackALittle;
-    }
-    if (std::exchange(searching_, false)) least = rate_ / kSearchedTooFar;
-    ceiling_ = rate_;
-    Learn(back * std::clamp(std::max(seen, lately_), least, rate_), now);
-  }
+  if (++suspicion_ < (RefusedMoreThan(kPatientShare) ? kAlarmAt : kPatientAlarmAt)) return false;
+  Alarm(now);
+  return drained_refused_ > drained_accepted_;
 }
 
-void OriginPace::Learn(double rate, absl::Time now) {
-  rate_ = std::max(rate, kLeastRate);
-  before_ = began_;
-  accepted_before_ = accepted_;
-  reacted_ = began_ = now;
-  accepted_ = this_second_ = last_second_ = lately_ = 0;
-  second_ = now;
+void OriginPace::Alarm(double now) {
+  suspicion_ = 0;
   probing_ = true;
-  next_ = std::max(next_, now + absl::Seconds(1 / rate_));
+  blocked_ = false;
+  alarm_ = now;
+  wait_ = rate_ > 0 ? 1 / rate_ : std::max(1 / std::max(lately_, kLeastFirstRate), kFirstProbe);
+  next_ = std::max(next_, now + wait_);
 }
 
-void OriginPace::AskSeldom(absl::Time now, double random) {
-  dry_wait_ = std::min(dry_ == 0 ? kDryWait : 2 * dry_wait_, kLongestDryWait);
-  ++dry_;
-  reacted_ = now;
-  next_ = std::max(next_, now + dry_wait_ * (0.5 + random / 2));
-}
-
-void OriginPace::EndDrySpell(absl::Time now) {
-  dry_ = 0;
-  const bool telling = now - began_ >= kTellingSpell;
-  const double seen = accepted_before_ / std::max(absl::ToDoubleSeconds(now - before_), 1e-3);
-  Learn(std::clamp(kBack * seen, telling ? kLeastRate : rate_ / 2, rate_), now);
+// After an alarm, what was sent at `sent` is the first that was accepted.
+void OriginPace::Resume(double sent, double now) {
+  const double waited = std::max(sent - drained_, 1e-4);
+  const double seen = cycle_accepted_ / std::max(sent - cycle_, 1e-3);
+  const bool in_periods = waited >= kTellingWait, telling = in_periods || blocked_;
+  const double rate = rate_ == 0 ? FirstRate(seen, waited, telling) : NextRate(seen, telling);
+  searching_ = rate_ == 0 && !in_periods;
+  ceiling_ = std::min(rate_ > 0 ? rate_ : rate, kCeiling * rate);
+  rate_ = std::max(rate, kLeastRate);
+  sure_ = cycle_accepted_;
+  // Whoever counts in periods begins one; a bucket has been filling since it was empty.
+  cycle_ = in_periods ? sent : drained_;
+  cycle_accepted_ = in_periods ? 0 : drained_accepted_;
+  drained_ = std::numeric_limits<double>::infinity();
+  suspicion_ = 0;
   probing_ = false;
-  felt_ = now;
-  if (telling) {
-    searching_ = false;
-    ceiling_ = rate_;
+  resumed_ = now;
+  next_ = blocked_ ? std::max(next_, now) : now;
+}
+
+double OriginPace::FirstRate(double seen, double waited, bool telling) const {
+  if (telling) return kBack * seen;
+  // Since it was drained: the probe, at least.
+  const double since = drained_accepted_ / waited;
+  return kBack * (drained_accepted_ > drained_refused_ ? std::max(since, lately_) : std::min(since, lately_));
+}
+
+double OriginPace::NextRate(double seen, bool telling) const {
+  double least = 0;
+  if (!telling) {
+    least = kOfDrained * rate_ * drained_accepted_ / (drained_accepted_ + drained_refused_);
+    if (!searching_) least = std::max(least, kOfRate * rate_);
   }
+  const double allowed = std::clamp(seen, least, rate_), most = std::min(lately_, rate_);
+  return (cycle_accepted_ >= kSureAt ? kBackALittle : kBack) * std::sqrt(allowed * std::max(allowed, most));
 }
 
 }  // namespace imgfleet::fetch

@@ -1,80 +1,101 @@
-// How fast an origin lets itself be asked, learned from what it refuses (429, 503).
+// How fast an origin lets itself be asked, learned from what it refuses (429, 503). docs/politeness.md says how well that
+// goes, and what cannot go better.
 //
 // A window cannot learn it: at 1 ms a round trip, one request at a time is a thousand a second, where the origin
 // may allow twenty. What limiters do is count, so what is learned here is a rate:
 //
-//   - Beginning. Nothing is known, and the rate rises with every answer: about e-fold every 10 ms, or every half
-//     round trip where that is longer. An origin that takes all it gets is at full speed after some 40 ms; one
-//     that refuses the 21st request has been sent only a few more by the time its refusal is here.
+//   - Beginning. Nothing is known, and the rate rises with every answer: about e-fold every 10 ms, or every one
+//     and a half round trips where that is longer. An origin that takes all it gets is at full speed after some 40 ms
+//     or six round trips; one that refuses the 21st request has been sent only a few more by the time its refusal is here.
 //   - Free. A thousand answers without a refusal: no rate limits any more.
-//   - Paced. More than about one request in fifty was refused. Between two such moments the origin has accepted
-//     just as much as it allows, so nine tenths of that is the new rate, and requests are spread evenly over it.
-//     It grows by a tenth every 200 requests, to feel for the limit and to stay at it at about one refusal in a
-//     hundred; and e-fold every second where no limit was felt yet, or none for three such tenths.
-//   - Dry. Nothing is accepted at all, as until the end of a fixed minute: single requests ask at growing, jittered
-//     intervals. When one is accepted, the time that passed tells the rate.
-//   - A rate that was not refused for five minutes, or has grown beyond what matters, is forgotten.
+//   - Alarm. Refusals are summed, and every 25 requests that are accepted forgive one. As long as more than one request in
+//     fifty was refused in all, two that are not forgiven are too much; else four are, and an origin that refuses one in a
+//     hundred by chance, for ever, is seldom taken for one that limits.
+//   - Probing. After an alarm single requests ask, at growing, jittered intervals, until one is accepted. What the
+//     origin accepted between two alarms, it allows; what it accepted in the last second before the second one is
+//     the most it may allow. The new rate is nearly their geometric mean, and not much less than what was accepted of the
+//     requests that made the alarm. At the first alarm nothing says how much had been saved up before, and the rate
+//     begins low, at what was accepted since.
+//   - Paced. Requests are spread evenly over the rate. It grows e-fold every second until the second alarm, or where there
+//     was none for long; else by a tenth every 20 to 300 requests, as many as it was learned from, to feel for the
+//     limit and to stay at it. Where more than three in a hundred of all requests, those included that wait, were refused, it
+//     stays where it is: a short list cannot afford to feel for more.
+//   - A rate that was not made use of for five minutes, or has grown beyond what matters, is forgotten.
 //
-// Refusals of requests sent before the last reaction say nothing new and are ignored.
+// Refusals of requests sent before an alarm raise no other.
 #pragma once
 
 #include <cstdint>
-
-#include "absl/time/time.h"
+#include <limits>
 
 namespace imgfleet::fetch {
 
-// Not thread-safe. Pure: time and chance come in as arguments.
+// Not thread-safe. Pure: time and chance come in as arguments. Times are seconds of Clock::Boot().
 class OriginPace {
  public:
   // The earliest time for the next request; in the past where nothing limits.
-  absl::Time next() const { return next_; }
-  void Sent(absl::Time now);
+  double next() const { return next_; }
+  // `more`: so many others wait to be sent.
+  void Sent(double now, uint32_t more) {
+    if (free()) {
+      last_sent_ = now;
+    } else {
+      SentLimited(now, more);
+    }
+  }
   // The origin answered, with anything but a refusal, what was sent at `sent`.
-  void Accepted(absl::Time sent, absl::Time now);
-  // `random` uniform in [0, 1).
-  void Refused(absl::Time sent, absl::Time now, double random);
+  void Accepted(double sent, double now);
+  // `again`: the same URL was refused before, while others were accepted: that says nothing of the rate. `random` uniform in
+  // [0, 1). Returns whether this is an alarm, and more was refused than accepted.
+  bool Refused(double sent, double now, bool again, double random);
   // Nothing before `until`: the origin has said so.
-  void Block(absl::Time until);
+  void Block(double until);
 
   // Requests a second; 0 where none was learned.
   double rate() const { return rate_; }
   // Nothing would be lost with this object.
-  bool idle(absl::Time now) const;
+  bool idle(double now) const;
 
  private:
-  void Learn(double rate, absl::Time now);
-  void AskSeldom(absl::Time now, double random);
-  void EndDrySpell(absl::Time now);
-  void Grow(absl::Time now);
+  static constexpr double kNever = -std::numeric_limits<double>::infinity();
+  static constexpr uint32_t kBegun = 1000;  // Answers.
+
+  bool free() const { return rate_ == 0 && answers_ >= kBegun && !probing_; }
+  void SentLimited(double now, uint32_t more);
+  void Grow(double now, uint32_t more);
+  void Alarm(double now);
+  void Resume(double sent, double now);
+  double FirstRate(double seen, double waited, bool telling) const;
+  double NextRate(double seen, bool telling) const;
   double BeginningRate() const;
-  double Latency() const;
-  absl::Duration Tenth() const;
-  bool Outdated(absl::Time now) const;
-  void Forget(absl::Time now);
-  double AcceptedLately(absl::Time now) const;
+  double Tenth() const;
+  bool Outdated(double now) const;
+  void Forget(double now);
+  double AcceptedLately(double now) const;
+  bool RefusedMoreThan(double share) const { return all_refused_ > share * all_accepted_; }
 
-  absl::Time next_ = absl::InfinitePast(), last_sent_ = absl::InfinitePast();
-  absl::Duration latency_ = absl::InfiniteDuration();  // The least seen.
+  double next_ = kNever, last_sent_ = kNever;
+  double latency_ = 0;  // The least seen; 0 before the first.
   double rate_ = 0;
-  double ceiling_ = 0;      // The rate that was refused last; 0 where none was.
+  double ceiling_ = 0;      // What the limit may have been at the last alarm, at the most.
+  double sure_ = 0;         // How many were accepted while the rate was learned.
   uint32_t answers_ = 0;    // Of the beginning.
-  bool searching_ = false;  // The limit was not felt yet.
-  bool probing_ = false;    // One request goes ahead alone.
-  double suspicion_ = 1;  // Refusals, each forgiven by fifty acceptances. The first is to be noticed at once.
-  absl::Time reacted_ = absl::InfinitePast(), felt_ = absl::InfinitePast();  // The last refusal of all.
+  bool searching_ = false;  // Since the first alarm; until the second.
+  bool probing_ = false;    // Since an alarm nothing was accepted.
+  bool blocked_ = false;    // Since the alarm the origin has asked for silence.
+  double wait_ = 0;         // Until the next probe.
 
-  // What was accepted since `began_`, and in the time from `before_` to `began_`. A rate begins at each reaction;
-  // where there is none, a minute ago at most.
-  absl::Time before_ = absl::InfinitePast(), began_ = absl::InfinitePast();
-  double accepted_before_ = 0, accepted_ = 0;
-  // The same of the second that began last, and of the one before it.
-  absl::Time second_ = absl::InfinitePast();
-  double this_second_ = 0, last_second_ = 0;
-  double lately_ = 0;  // The most that a second had brought at a refusal since the last reaction.
-
-  int dry_ = 0;  // Refusals in a row since a reaction, each followed by a longer wait.
-  absl::Duration dry_wait_;
+  double suspicion_ = 0;  // Refusals that are not forgiven.
+  double alarm_ = kNever, resumed_ = kNever;
+  double lately_ =
+      0;  // The most that a second had brought, of the seconds before the refusals of the last alarm.
+  // Requests sent since the first of those refusals was.
+  double drained_ = kNever, drained_accepted_ = 0, drained_refused_ = 0;
+  // Accepted since what had been saved up was used up last.
+  double cycle_ = kNever, cycle_accepted_ = 0;
+  // Accepted in the second that began last, and in the one before it.
+  double second_ = kNever, this_second_ = 0, last_second_ = 0;
+  double all_accepted_ = 0, all_refused_ = 0;  // The older half counts half.
 };
 
 }  // namespace imgfleet::fetch

@@ -1,7 +1,7 @@
 // How many requests one origin gets at a time: as many as make it answer more of them.
 //
 // Slow start as TCP's: each success adds one, so the window doubles every round trip, until one of these:
-//   - the origin shows strain (a 429 or 503, a timeout): the window is halved, at most once per round trip,
+//   - the origin shows strain (most of what it is asked gets a 429 or 503, or there is a timeout): the window is halved, at most once per round trip,
 //     and grows by one per round from then on;
 //   - answers take well longer to begin than they did: the window stays;
 //   - rounds of a larger window bring no more answers per second, because the origin, the network or this
@@ -11,12 +11,11 @@
 #pragma once
 
 #include <cstdint>
-
-#include "absl/time/time.h"
+#include <limits>
 
 namespace imgfleet::fetch {
 
-// Not thread-safe. Pure.
+// Not thread-safe. Pure. Times are seconds of Clock::Boot().
 class OriginWindow {
  public:
   static constexpr double kStart = 8;
@@ -31,18 +30,20 @@ class OriginWindow {
   void End() { --in_flight_; }
   // The origin answered `latency` after the request. `useful`: more requests in flight would have helped the
   // caller.
-  void Answered(absl::Duration latency, absl::Time now, bool useful);
+  void Answered(double latency, double now, bool useful);
   // The origin asked for less or did not answer in time. `sent` is when that request began, `now` the
   // present: answers to requests sent before the window was last halved do not halve it again.
-  void Strained(absl::Time sent, absl::Time now);
+  void Strained(double sent, double now);
 
   uint32_t size() const { return static_cast<uint32_t>(size_); }
   uint32_t in_flight() const { return in_flight_; }
 
  private:
-  bool Flat(absl::Duration latency, absl::Time now);
-  void CountRound(absl::Duration latency, absl::Time now);
-  void BeginRound(absl::Time now);
+  static constexpr double kEver = std::numeric_limits<double>::infinity();
+
+  bool Flat(double latency, double now);
+  void CountRound(double latency, double now);
+  void BeginRound(double now);
 
   const double max_;
   double size_ = kStart;
@@ -50,17 +51,17 @@ class OriginWindow {
   bool slow_start_ = true;
   // Answers still to come of the requests that last filled the window: only they make it grow.
   uint32_t filled_ = 0;
-  absl::Time halved_ = absl::InfinitePast(), answered_ = absl::InfinitePast();
-  double usual_us_ = 0;   // Least recent latency, rising slowly.
-  double recent_us_ = 0;  // Moving average over about sixteen answers.
+  double halved_ = -kEver, answered_ = -kEver;
+  double usual_ = 0;   // Least recent latency, rising slowly.
+  double recent_ = 0;  // Moving average over about sixteen answers.
 
   // A round ends with the first answer to a request sent since it began. Infinite before the first.
-  absl::Time round_began_ = absl::InfiniteFuture();
+  double round_began_ = kEver;
   uint32_t round_answers_ = 0;
   double best_rate_ = 0;  // Answers per second,
   double best_size_ = 0;  // and the least window that brought them.
   int idle_rounds_ = 0;   // Rounds of a larger window since, without more answers.
-  absl::Time hold_until_ = absl::InfinitePast();
+  double hold_until_ = -kEver;
 };
 
 }  // namespace imgfleet::fetch
