@@ -18,50 +18,38 @@ namespace {
 // Memory, time and the process's own end, for which abort() masks signals and names its thread. Traced over hundreds of
 // images of all formats, decoders make no other calls than brk, mmap, munmap, clock_gettime, and refused ones.
 constexpr int kAllowed[] = {
-    SCMP_SYS(brk),    SCMP_SYS(munmap),         SCMP_SYS(clock_gettime),
-    SCMP_SYS(exit),   SCMP_SYS(exit_group),     SCMP_SYS(getpid),
-    SCMP_SYS(gettid), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction),
+    SCMP_SYS(brk),
+    SCMP_SYS(munmap),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(exit),
+    SCMP_SYS(exit_group),
+    SCMP_SYS(getpid),
+    SCMP_SYS(gettid),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(rt_sigaction),
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    // AddressSanitizer looks up the signal stack at every longjmp.
+    SCMP_SYS(sigaltstack),
+#endif
 };
 
-// What libraries try in good faith and bear to be refused.
+// What libraries try in good faith and bear to be refused: threads (of clone3 glibc goes on to clone, whose refusal a
+// caller of pthread_create is told), files, limits, cores, entropy, spinning, the clock where the vDSO has none.
 struct Refusal {
   int call;
   uint16_t error;
 };
 constexpr Refusal kRefused[] = {
-    {SCMP_SYS(clone3),
-     ENOSYS},  // glibc then asks for clone, whose refusal a caller of pthread_create is told.
-    {SCMP_SYS(clone), EPERM},
-    {SCMP_SYS(open), EACCES},
-    {SCMP_SYS(openat), EACCES},
-    {SCMP_SYS(stat), EACCES},
-    {SCMP_SYS(lstat), EACCES},
-    {SCMP_SYS(newfstatat), EACCES},
-    {SCMP_SYS(statx), EACCES},
-    {SCMP_SYS(access), EACCES},
-    {SCMP_SYS(faccessat), EACCES},
-    {SCMP_SYS(readlink), EACCES},
-    {SCMP_SYS(readlinkat), EACCES},
-    {SCMP_SYS(getcwd), EACCES},
-    {SCMP_SYS(fstat), EBADF},
-    {SCMP_SYS(ioctl), EBADF},
-    {SCMP_SYS(fcntl), EBADF},
-    {SCMP_SYS(lseek), EBADF},
-    {SCMP_SYS(close), EBADF},
-    {SCMP_SYS(writev), EBADF},
-    {SCMP_SYS(sysinfo), EPERM},
-    {SCMP_SYS(uname), EPERM},
-    {SCMP_SYS(prlimit64), EPERM},
-    {SCMP_SYS(getrlimit), EPERM},
-    {SCMP_SYS(getrusage), EPERM},
-    {SCMP_SYS(set_robust_list), EPERM},
-    {SCMP_SYS(rseq), EPERM},
-    // Where the vDSO has no clock; entropy; spinning; the machine's cores.
-    {SCMP_SYS(gettimeofday), EPERM},
-    {SCMP_SYS(getrandom), ENOSYS},
-    {SCMP_SYS(sched_yield), EPERM},
-    {SCMP_SYS(sched_getaffinity), EPERM},
-    {SCMP_SYS(sigaltstack), EPERM},
+    {SCMP_SYS(clone3), ENOSYS},    {SCMP_SYS(clone), EPERM},       {SCMP_SYS(set_robust_list), EPERM},
+    {SCMP_SYS(rseq), EPERM},       {SCMP_SYS(open), EACCES},       {SCMP_SYS(openat), EACCES},
+    {SCMP_SYS(stat), EACCES},      {SCMP_SYS(lstat), EACCES},      {SCMP_SYS(newfstatat), EACCES},
+    {SCMP_SYS(statx), EACCES},     {SCMP_SYS(access), EACCES},     {SCMP_SYS(faccessat), EACCES},
+    {SCMP_SYS(readlink), EACCES},  {SCMP_SYS(readlinkat), EACCES}, {SCMP_SYS(getcwd), EACCES},
+    {SCMP_SYS(fstat), EBADF},      {SCMP_SYS(ioctl), EBADF},       {SCMP_SYS(fcntl), EBADF},
+    {SCMP_SYS(lseek), EBADF},      {SCMP_SYS(close), EBADF},       {SCMP_SYS(writev), EBADF},
+    {SCMP_SYS(sysinfo), EPERM},    {SCMP_SYS(uname), EPERM},       {SCMP_SYS(prlimit64), EPERM},
+    {SCMP_SYS(getrlimit), EPERM},  {SCMP_SYS(getrusage), EPERM},   {SCMP_SYS(sched_getaffinity), EPERM},
+    {SCMP_SYS(getrandom), ENOSYS}, {SCMP_SYS(sched_yield), EPERM}, {SCMP_SYS(gettimeofday), EPERM},
 };
 
 absl::Status Failed(absl::string_view what, int code) {
