@@ -44,6 +44,13 @@ int64_t BytesTaken(int fd) {
   return static_cast<int64_t>(info.tcpi_bytes_received) - waiting;
 }
 
+int LocalPort(int fd) {
+  sockaddr_in6 own{};  // An IPv4 address has its port in the same place.
+  socklen_t size = sizeof(own);
+  getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size);
+  return ntohs(own.sin6_port);
+}
+
 bool Connection::IsFlooded(absl::Time now) {
   if (!multiplexed || closed || now < next_look_) return false;
   next_look_ = now + kLook;
@@ -83,6 +90,12 @@ void Connections::Add(uint64_t key, Shared connection) {
 Shared Connections::Find(uint64_t key) const {
   const auto found = connections_.find(key);
   return found == connections_.end() ? nullptr : found->second;
+}
+
+void Connections::Flooded(int local_port) {
+  for (const auto& [key, connection] : connections_) {
+    if (LocalPort(connection->fd) == local_port) connection->flooded = true;
+  }
 }
 
 void Connections::Remove(int fd) {

@@ -41,6 +41,8 @@ struct Connection {
 
 // Bytes that this process has taken from a TCP socket so far.
 int64_t BytesTaken(int fd);
+// At our end of a socket.
+int LocalPort(int fd);
 
 // The connections of one loop, by what libcurl tells before each request: their ends. Belongs to the loop's thread.
 class Connections {
@@ -51,6 +53,8 @@ class Connections {
   // None where it is unknown.
   std::shared_ptr<Connection> Find(uint64_t key) const;
   void Remove(int fd);
+  // The one with this port at our end has been cut.
+  void Flooded(int local_port);
 
  private:
   absl::flat_hash_map<uint64_t, std::shared_ptr<Connection>> connections_;

@@ -153,6 +153,7 @@ void Exchange::ForbidReuse() {
 
 size_t Exchange::OnHeader(char* data, size_t size, size_t count, void* arg) {
   auto* self = static_cast<Exchange*>(arg);
+  const Watchdog::Beat::Callback callback(self->settings_->beat);
   const size_t bytes = size * count;
   self->last_bytes_ = *self->clock_;
   if (self->connection_ != nullptr) self->connection_->delivered += bytes;
@@ -177,6 +178,7 @@ size_t Exchange::OnHeader(char* data, size_t size, size_t count, void* arg) {
 
 size_t Exchange::OnBody(char* data, size_t size, size_t count, void* arg) {
   auto* self = static_cast<Exchange*>(arg);
+  const Watchdog::Beat::Callback callback(self->settings_->beat);
   const size_t bytes = size * count;
   self->last_bytes_ = *self->clock_;
   self->body_bytes_ += bytes;
@@ -295,12 +297,12 @@ std::string Exchange::error() const {
 }
 
 // Whether what libcurl takes for the end of a body without a length may be where it was cut: the TLS connection ended
-// with it and without close_notify. So libcurl itself ends an HTTP/2 connection on a violation.
+// with it and without close_notify, as libcurl itself ends an HTTP/2 connection on a violation; or we cut it.
 bool Exchange::ends_in_doubt() const {
   if (!head_complete_ || head_.content_length.has_value() || head_.chunked || head_.range.has_value() ||
       connection_ == nullptr)
     return false;
-  return tls_ && connection_->closed && !connection_->close_notify;
+  return flooded() || (tls_ && connection_->closed && !connection_->close_notify);
 }
 
 int Exchange::local_port() const {

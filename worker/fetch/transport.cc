@@ -97,6 +97,8 @@ void Transport::Act(curl_socket_t fd, int flags) {
   settings_.beat->Leave();
   flooded_ = settings_.beat->TakeFreed();
   if (flooded_ == 0) return;
+  // Who is on it may be told only later; where libcurl has closed it already, it is known by its port alone.
+  settings_.connections->Flooded(flooded_);
   Collect();
   flooded_ = 0;
 }
@@ -111,7 +113,7 @@ void Transport::Collect() {
     curl_easy_getinfo(handle, CURLINFO_PRIVATE, &exchange);
     auto* const over = reinterpret_cast<Exchange*>(exchange);
     Break(over);
-    if (flooded_ != 0 && code != CURLE_OK && over->local_port() == flooded_) over->Flooded();
+    if (flooded_ != 0 && over->local_port() == flooded_) over->Flooded();
     done_(over, code);
   }
 }

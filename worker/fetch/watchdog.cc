@@ -17,13 +17,6 @@ constexpr absl::Duration kPeriod = absl::Milliseconds(100);
 // Over which it is seen from which socket a loop reads.
 constexpr useconds_t kGlance = 5000;
 
-int LocalPort(int fd) {
-  sockaddr_in6 own{};  // An IPv4 address has its port in the same place.
-  socklen_t size = sizeof(own);
-  getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size);
-  return ntohs(own.sin6_port);
-}
-
 }  // namespace
 
 void Watchdog::Beat::Begin() {
@@ -88,9 +81,11 @@ void Watchdog::Run() {
 void Watchdog::Look(Beat& beat) {
   if (!beat.begun_.load(std::memory_order_acquire)) return;
   const uint64_t calls = beat.calls_.load(std::memory_order_relaxed);
-  const bool within = calls % 2 == 1;
-  if (!within || calls != beat.seen_calls_) {
+  const uint64_t callbacks = beat.callbacks_.load(std::memory_order_relaxed);
+  const bool within = calls % 2 == 1, handing_on = callbacks % 2 == 1;
+  if (!within || handing_on || calls != beat.seen_calls_ || callbacks != beat.seen_callbacks_) {
     beat.seen_calls_ = calls;
+    beat.seen_callbacks_ = callbacks;
     if (within) beat.seen_cpu_ = beat.Cpu();
     return;
   }

@@ -2,8 +2,8 @@
 // long as nothing comes for the stream that it looks at: an origin that sends empty frames (DATA, PING, SETTINGS) as fast
 // as they are read holds the loop, and every item in it, for ever. No limit of libcurl's applies.
 //
-// A thread looks at every loop a few times a second. One that has spent kMostCpu in a single call into libcurl is freed
-// by shutting down the connection that it is reading from.
+// A thread looks at every loop a few times a second. One that has spent kMostCpu in a single call into libcurl, without
+// libcurl's handing anything on, is freed by shutting down the connection that it is reading from.
 #pragma once
 
 #include <sys/types.h>
@@ -24,8 +24,8 @@ namespace imgfleet::fetch {
 // Thread-safe.
 class Watchdog {
  public:
-  // CPU time, so that a thread that is merely not given any is left alone. No call that does something useful takes a
-  // tenth of it.
+  // CPU time, so that a thread that is merely not given any is left alone. Libcurl takes no tenth of it between two things
+  // that it hands on; what is done with them, as inflating a bomb up to its limit, does not count.
   static constexpr absl::Duration kMostCpu = absl::Milliseconds(150);
 
   // What one loop does; the loop's thread calls, the watchdog looks on.
@@ -36,6 +36,19 @@ class Watchdog {
     // Around each call into libcurl.
     void Enter() { calls_.fetch_add(1, std::memory_order_relaxed); }
     void Leave() { calls_.fetch_add(1, std::memory_order_relaxed); }
+    // Around what libcurl calls back, within such a call.
+    class Callback {
+     public:
+      explicit Callback(Beat* beat) : beat_(beat) {
+        beat_->callbacks_.fetch_add(1, std::memory_order_relaxed);
+      }
+      ~Callback() { beat_->callbacks_.fetch_add(1, std::memory_order_relaxed); }
+      Callback(const Callback&) = delete;
+      Callback& operator=(const Callback&) = delete;
+
+     private:
+      Beat* const beat_;
+    };
     // The loop's sockets.
     void Opened(int fd);
     void Closed(int fd);
@@ -50,7 +63,8 @@ class Watchdog {
     // Shuts down the connection that is being read from.
     void Free();
 
-    std::atomic<uint64_t> calls_{0};  // Odd: within a call.
+    std::atomic<uint64_t> calls_{0};      // Odd: within a call.
+    std::atomic<uint64_t> callbacks_{0};  // Odd: within a callback.
     std::atomic<bool> begun_{false};
     std::atomic<int> freed_{0};
     clockid_t cpu_clock_ = 0;  // Set before begun_.
@@ -58,7 +72,7 @@ class Watchdog {
     absl::flat_hash_set<int> sockets_ ABSL_GUARDED_BY(mutex_);
 
     // The watchdog's own.
-    uint64_t seen_calls_ = 0;
+    uint64_t seen_calls_ = 0, seen_callbacks_ = 0;
     absl::Duration seen_cpu_;
   };
 
