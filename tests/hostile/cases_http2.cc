@@ -233,7 +233,7 @@ std::vector<Case> Http2Cases() {
       {.name = "http2-empty-data-flood",
        .sends = "empty DATA frames for ever",
        .ends = Protocol("the origin kept the connection busy"),
-       .guard = "fetch/watchdog.cc: Look, fetch/origin.h: RefuseHttp2",
+       .guard = "fetch/watchdog.cc: Look, fetch/connections.cc: IsFlooded, fetch/origin.h: RefuseHttp2",
        .converse = FramesFlood(
            [](uint32_t stream) {
              return Headers(stream, {{":status", "200"}});

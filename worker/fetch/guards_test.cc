@@ -1,6 +1,13 @@
-// The two guards of an exchange, each by itself: the address is judged when a socket is opened, and again before each
-// request. In the engine they stand behind the judging of DNS answers, which is left out here.
+// Guards that stand before or behind others, each by itself. Those of an exchange: the address is judged when a socket is
+// opened, and again before each request; in the engine they stand behind the judging of DNS answers, which is left out
+// here. And the watchdog, which in the engine is needed only while an origin sends as fast as it is read from.
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <ctime>
 #include <string>
+#include <thread>
 
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
@@ -81,6 +88,45 @@ TEST_F(GuardsTest, NoRequestIsSentOnAConnectionToAClosedAddress) {
   Open();
   EXPECT_EQ(Fetch(origin_), Exchange::End::kComplete);
   EXPECT_EQ(origin_.requests(), 2);
+}
+
+// A loop that libcurl does not give back, because a connection never runs dry.
+TEST(WatchdogTest, ALoopThatIsKeptBusyIsFreed) {
+  int ends[2] = {-1, -1};
+  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(listener, 1), 0);
+  ASSERT_EQ(getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  ends[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(connect(ends[0], reinterpret_cast<sockaddr*>(&address), size), 0);
+  ends[1] = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+  close(listener);
+  std::thread origin([fd = ends[1]] {
+    const std::string frames(64 << 10, 'x');
+    while (send(fd, frames.data(), frames.size(), MSG_NOSIGNAL) > 0) continue;
+  });
+  Watchdog watchdog(1);
+  Watchdog::Beat* const beat = watchdog.beat(0);
+  beat->Begin();
+  beat->Opened(ends[0]);
+  beat->Enter();
+  // Ends by itself as well, so that the test does.
+  std::string read(64 << 10, '\0');
+  const std::clock_t begin = std::clock();
+  bool freed = false;
+  while (!freed && std::clock() - begin < 10 * CLOCKS_PER_SEC)
+    freed = recv(ends[0], read.data(), read.size(), 0) <= 0;
+  beat->Leave();
+  EXPECT_TRUE(freed);
+  EXPECT_NE(beat->TakeFreed(), 0);
+  beat->Closed(ends[0]);
+  for (const int fd : ends) shutdown(fd, SHUT_RDWR);
+  origin.join();
+  for (const int fd : ends) close(fd);
 }
 
 }  // namespace
