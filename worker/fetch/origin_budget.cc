@@ -1,7 +1,6 @@
 #include "worker/fetch/origin_budget.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "common/log.h"
@@ -16,7 +15,8 @@ constexpr absl::Duration kFailuresApart = absl::Minutes(5);
 constexpr uint32_t kPart = 25, kLess = 2;
 
 double Seconds(absl::Time time) { return static_cast<double>(absl::ToUnixNanos(time)) * 1e-9; }
-absl::Time TimeOf(double seconds) { return absl::FromUnixNanos(std::llround(seconds * 1e9)); }
+// An origin may name a time that no nanoseconds of 64 bits reach.
+absl::Time TimeOf(double seconds) { return absl::UnixEpoch() + absl::Seconds(seconds); }
 
 }  // namespace
 
