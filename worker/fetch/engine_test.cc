@@ -378,5 +378,19 @@ TEST(Engine, RefusesACaFileThatIsNone) {
   EXPECT_FALSE(Engine::Create(options).ok());
 }
 
+// There is no header before it, least of all that of an earlier answer.
+TEST(Engine, AFoldedLineBehindTheStatusIsNobodys) {
+  ScriptedOrigin origin([](const ScriptedOrigin::Request& request) {
+    return Answer{request.path == "/folded"
+                      ? "HTTP/1.1 200 OK\r\n\tand more\r\nContent-Length: 2\r\n\r\nhi"
+                      : ScriptedOrigin::Http(200, {"X-Last: " + std::string(100, 'x')}, "hi")};
+  });
+  const auto engine = MakeEngine();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(Submit(*engine, origin.Url("/plain")).get().failure, Failure::kNone);
+    EXPECT_EQ(Submit(*engine, origin.Url("/folded")).get().failure, Failure::kProtocol);
+  }
+}
+
 }  // namespace
 }  // namespace imgfleet::fetch

@@ -57,7 +57,14 @@ StringList HandleSettings::Headers(const Ask& ask) const {
   return MakeList({agent, identity, range, absl::StrCat("If-Range: ", ask.if_range)});
 }
 
-Exchange::Exchange(const HandleSettings* settings) : settings_(settings), handle_(curl_easy_init()) {
+Exchange::Exchange(const HandleSettings* settings) : settings_(settings) {}
+
+// What libcurl 7.88 remembers from one request of a handle to the next does harm: where an answer's second line is
+// folded it goes on with the last header of the answer before, which it has freed by then (curl issue 11101), and
+// CURLINFO_OS_ERRNO stays that of an earlier failure. A new handle costs half a microsecond.
+void Exchange::Renew() {
+  curl_easy_cleanup(handle_);
+  handle_ = curl_easy_init();
   IMGFLEET_CHECK(handle_ != nullptr);
   Set(handle_, CURLOPT_NOSIGNAL, 1L);
   Set(handle_, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -73,7 +80,7 @@ Exchange::Exchange(const HandleSettings* settings) : settings_(settings), handle
   Set(handle_, CURLOPT_OPENSOCKETFUNCTION, &Exchange::OnOpen);
   Set(handle_, CURLOPT_OPENSOCKETDATA, this);
   Set(handle_, CURLOPT_CLOSESOCKETFUNCTION, &Exchange::OnClose);
-  Set(handle_, CURLOPT_CLOSESOCKETDATA, settings);
+  Set(handle_, CURLOPT_CLOSESOCKETDATA, settings_);
   Set(handle_, CURLOPT_SSL_CTX_FUNCTION, &Exchange::OnTls);
   Set(handle_, CURLOPT_SSL_CTX_DATA, this);
   Set(handle_, CURLOPT_PREREQFUNCTION, &Exchange::OnRequest);
@@ -81,17 +88,17 @@ Exchange::Exchange(const HandleSettings* settings) : settings_(settings), handle
   // One file and no folder: only so does libcurl parse the authorities once for all connections.
   Set(handle_, CURLOPT_CAPATH, nullptr);
   Set(handle_, CURLOPT_CAINFO,
-      settings->ca_file.empty() ? "/etc/ssl/certs/ca-certificates.crt" : settings->ca_file.c_str());
+      settings_->ca_file.empty() ? "/etc/ssl/certs/ca-certificates.crt" : settings_->ca_file.c_str());
 }
 
 Exchange::~Exchange() { curl_easy_cleanup(handle_); }
 
 void Exchange::Prepare(const std::string& url, size_t path, std::shared_ptr<const Route> route,
                        const absl::Time* clock) {
+  Renew();
   head_.Clear();
   head_complete_ = connected_ = for_reading_ = blocked_ = broken_off_ = flooded_ = stale_ = false;
   tls_ = url[4] == 's';
-  if (std::exchange(reuse_forbidden_, false)) Set(handle_, CURLOPT_FORBID_REUSE, 0L);
   opened_ = -1;
   connection_.reset();
   code_ = CURLE_OK;
@@ -99,12 +106,10 @@ void Exchange::Prepare(const std::string& url, size_t path, std::shared_ptr<cons
   error_[0] = '\0';
   clock_ = clock;
   started_ = last_bytes_ = *clock;
-  if (route != route_) {
-    Set(handle_, CURLOPT_CONNECT_TO, route->connect_to.get());
-    Set(handle_, CURLOPT_HTTP_VERSION,
-        static_cast<long>(route->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
-    route_ = std::move(route);
-  }
+  Set(handle_, CURLOPT_CONNECT_TO, route->connect_to.get());
+  Set(handle_, CURLOPT_HTTP_VERSION,
+      static_cast<long>(route->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+  route_ = std::move(route);
   SetUrl(url, path);
   SetHeaders(reading_.ask());
 }
@@ -113,16 +118,19 @@ void Exchange::Prepare(const std::string& url, size_t path, std::shared_ptr<cons
 // path and query can be sent as they stand there, it is told the origin once, and then only them.
 void Exchange::SetUrl(const std::string& url, size_t path) {
   CURLU* const base = path != 0 ? route_->base.get() : nullptr;
-  if (base != base_set_) Set(handle_, CURLOPT_CURLU, base);
-  base_set_ = base;
-  Set(handle_, CURLOPT_REQUEST_TARGET, base != nullptr ? url.c_str() + path : nullptr);
-  if (base == nullptr) Set(handle_, CURLOPT_URL, url.c_str());
+  if (base == nullptr) {
+    Set(handle_, CURLOPT_URL, url.c_str());
+    return;
+  }
+  Set(handle_, CURLOPT_CURLU, base);
+  Set(handle_, CURLOPT_REQUEST_TARGET, url.c_str() + path);
 }
 
 void Exchange::UseBuffer(bool crowded) {
-  const long buffer = crowded ? kCrowdBuffer : reading_.ask().ranged ? kRangeBuffer : kBodyBuffer;
-  if (buffer != buffer_) Set(handle_, CURLOPT_BUFFERSIZE, buffer);
-  buffer_ = buffer;
+  Set(handle_, CURLOPT_BUFFERSIZE,
+      crowded                 ? kCrowdBuffer
+      : reading_.ask().ranged ? kRangeBuffer
+                              : kBodyBuffer);
 }
 
 void Exchange::SetHeaders(const Ask& ask) {
@@ -134,8 +142,7 @@ void Exchange::SetHeaders(const Ask& ask) {
     own = settings_->Headers(ask);
     headers = own.get();
   }
-  if (headers != headers_set_) Set(handle_, CURLOPT_HTTPHEADER, headers);
-  headers_set_ = headers;
+  Set(handle_, CURLOPT_HTTPHEADER, headers);
   own_headers_ = std::move(own);
 }
 
@@ -146,10 +153,7 @@ void Exchange::BreakOff() {
   if (!for_reading_ || reading_.failure() != Failure::kNone || reading_.waits_for_memory()) ForbidReuse();
 }
 
-void Exchange::ForbidReuse() {
-  Set(handle_, CURLOPT_FORBID_REUSE, 1L);
-  reuse_forbidden_ = true;
-}
+void Exchange::ForbidReuse() { Set(handle_, CURLOPT_FORBID_REUSE, 1L); }
 
 size_t Exchange::OnHeader(char* data, size_t size, size_t count, void* arg) {
   auto* self = static_cast<Exchange*>(arg);

@@ -1,6 +1,5 @@
-// One HTTP request and its answer on a reusable libcurl handle. The handle is configured once; from request
-// to request only what differs is set. The address is judged when a connection is opened and again before
-// each request, on reused connections too. Redirects, retries and timeouts are the loop's business.
+// One HTTP request and its answer, each on a libcurl handle of its own. The address is judged when a connection is opened
+// and again before each request, on reused connections too. Redirects, retries and timeouts are the loop's business.
 #pragma once
 
 #include <curl/curl.h>
@@ -138,15 +137,13 @@ class Exchange {
   void ForbidReuse();
   void SetUrl(const std::string& url, size_t path);
   void BreakOff();
+  void Renew();
   void SetHeaders(const Ask& ask);
 
   const HandleSettings* const settings_;
-  CURL* const handle_;
+  CURL* handle_ = nullptr;  // Of this request.
   StringList own_headers_;
-  const curl_slist* headers_set_ = nullptr;
-  long buffer_ = 0;
   std::shared_ptr<const Route> route_;
-  const CURLU* base_set_ = nullptr;
   Reading reading_;
   const absl::Time* clock_ = nullptr;
 
@@ -154,7 +151,7 @@ class Exchange {
   bool head_complete_ = false, connected_ = false, for_reading_ = false;
   bool blocked_ = false, broken_off_ = false, flooded_ = false, stale_ = false;
   int opened_ = -1;  // The socket, where a new one was needed.
-  bool tls_ = false, reuse_forbidden_ = false;
+  bool tls_ = false;
   std::shared_ptr<Connection> connection_;
   CURLcode code_ = CURLE_OK;
   uint64_t body_bytes_ = 0;

@@ -61,5 +61,29 @@ TEST(Tls, RefusesWhatCannotBeTrusted) {
   EXPECT_EQ(Fetch(authority.Server("DNS:images.example"), "").failure, Failure::kTls);
 }
 
+// libcurl's handles are used again, and remember what the system said of an earlier request.
+TEST(Tls, AResetBeforeIsNotTakenForThisFailure) {
+  TestAuthority authority;
+  SSL_CTX* const stranger = authority.Server("IP:127.0.0.1");
+  SSL_CTX_set_max_proto_version(stranger, TLS1_2_VERSION);
+  ASSERT_EQ(SSL_CTX_set_cipher_list(stranger, "ADH-AES128-SHA256:@SECLEVEL=0"),
+            1);  // Which no client offers.
+  {
+    ScriptedOrigin resets([](const ScriptedOrigin::Request&) {
+      return Answer{"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nabc", Answer::kReset};
+    });
+    ScriptedOrigin agrees_on_nothing([](const ScriptedOrigin::Request&) { return Answer{}; }, stranger);
+    const auto engine = MakeEngine();
+    Limits once;
+    once.max_attempts = 1;
+    const Report reset = Submit(*engine, resets.Url("/x"), 0, once).get();
+    EXPECT_NE(reset.message.find("reset by peer"), std::string::npos) << reset.message;
+    const Report report = Submit(*engine, agrees_on_nothing.Url("/x"), 0, once).get();
+    EXPECT_EQ(report.failure, Failure::kTls) << report.message;
+    EXPECT_NE(report.message.find("handshake failure"), std::string::npos) << report.message;
+  }
+  SSL_CTX_free(stranger);
+}
+
 }  // namespace
 }  // namespace imgfleet::fetch

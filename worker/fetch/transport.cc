@@ -42,7 +42,6 @@ Exchange* Transport::Take() {
   if (!slots_.TryTake()) return nullptr;
   if (idle_.empty()) {
     exchanges_.push_back(std::make_unique<Exchange>(&settings_));
-    curl_easy_setopt(exchanges_.back()->handle(), CURLOPT_SHARE, share_);
     return exchanges_.back().get();
   }
   Exchange* exchange = idle_.back();  // The last used: its memory is warm.
@@ -61,6 +60,7 @@ void Transport::Start(Exchange* exchange) {
   exchange->position = running_.size();
   running_.push_back(exchange);
   exchange->UseBuffer(running_.size() > kCrowd);
+  curl_easy_setopt(exchange->handle(), CURLOPT_SHARE, share_);
   IMGFLEET_CHECK(curl_multi_add_handle(multi_, exchange->handle()) == CURLM_OK);
 }
 
