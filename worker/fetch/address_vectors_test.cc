@@ -16,6 +16,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <fstream>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -135,7 +136,7 @@ class AddressVectors : public testing::Test {
     if (!Entered().ok())
       GTEST_SKIP() << "this system allows no network namespace of one's own: " << Entered();
     http_.emplace(80, Serve);
-    https_.emplace(443, Serve, tls_);
+    https_.emplace(443, Serve, tls_.get());
     other_.emplace(8080, Serve);
   }
 
@@ -185,7 +186,8 @@ class AddressVectors : public testing::Test {
 
   DnsServer dns_;
   TestAuthority authority_;
-  SSL_CTX* const tls_ = authority_.Server("DNS:good.example");
+  const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> tls_{authority_.Server("DNS:good.example"),
+                                                          SSL_CTX_free};
   std::optional<Watcher> http_, https_, other_;
   int checked_ = 0;
 };
