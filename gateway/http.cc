@@ -66,6 +66,7 @@ absl::string_view ReasonPhrase(unsigned code) {
 bool PercentDecode(absl::string_view text, std::string& out) {
   out.clear();
   for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\0') return false;
     if (text[i] != '%') {
       out += text[i];
       continue;

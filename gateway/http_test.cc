@@ -28,6 +28,8 @@ TEST(ParseTarget, RefusesWhatIsNoPath) {
     Request request;
     EXPECT_FALSE(ParseTarget(target, request)) << target;
   }
+  Request request;
+  EXPECT_FALSE(ParseTarget(absl::string_view("/a\0b", 4), request));
 }
 
 TEST(Accepts, WantsTheTypeItselfWithAWeight) {
