@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -27,17 +28,16 @@ class Bitmap {
   }
   // `bit` must be below the number of bits made.
   void Set(uint32_t bit) { bytes_[bit / 8] = static_cast<char>(bytes_[bit / 8] | (1 << (bit % 8))); }
-  uint32_t Count() const {
-    uint32_t count = 0;
-    for (const char byte : bytes_) count += std::popcount(static_cast<unsigned char>(byte));
-    return count;
-  }
+  uint32_t Count() const { return CountBelow(static_cast<uint32_t>(bytes_.size() * 8)); }
   // Of the first `bits`.
   uint32_t CountBelow(uint32_t bits) const {
-    uint32_t count = 0;
-    const uint32_t whole = std::min<uint32_t>(bits / 8, bytes_.size());
-    for (uint32_t i = 0; i < whole; ++i) count += std::popcount(static_cast<unsigned char>(bytes_[i]));
-    for (uint32_t bit = whole * 8; bit < bits && bit / 8 < bytes_.size(); ++bit) count += Get(bit) ? 1 : 0;
+    bits = std::min(bits, static_cast<uint32_t>(bytes_.size() * 8));
+    uint32_t count = 0, bit = 0;
+    for (uint64_t word; bit + 64 <= bits; bit += 64) {
+      std::memcpy(&word, bytes_.data() + bit / 8, sizeof(word));
+      count += std::popcount(word);
+    }
+    for (; bit < bits; ++bit) count += Get(bit) ? 1 : 0;
     return count;
   }
   bool operator==(const Bitmap&) const = default;

@@ -1,5 +1,7 @@
 #include "coordinator/core/shard.h"
 
+#include <random>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -31,6 +33,23 @@ std::optional<uint32_t> Lose(Shard& shard) {
   Lease(shard, "w", kUntil);
   ComeDue(shard);
   return std::nullopt;
+}
+
+TEST(Bitmap, CountsBelow) {
+  std::mt19937 random(1);
+  for (const uint32_t bits : {1u, 8u, 63u, 64u, 65u, 200u}) {
+    Bitmap bitmap(bits);
+    for (uint32_t bit = 0; bit < bits; ++bit) {
+      if (random() % 3 == 0) bitmap.Set(bit);
+    }
+    uint32_t set = 0;
+    for (uint32_t end = 0; end <= bits; ++end) {
+      EXPECT_EQ(bitmap.CountBelow(end), set) << end << " of " << bits;
+      set += bitmap.Get(end) ? 1 : 0;
+    }
+    EXPECT_EQ(bitmap.Count(), set);
+    EXPECT_EQ(bitmap.CountBelow(1000), set);
+  }
 }
 
 TEST(Bitmap, StoresBitsLowestFirst) {
