@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/synchronization/mutex.h"
 #include "common/config/help.h"
 #include "common/config/layers.h"
 #include "common/status.h"
@@ -256,6 +257,8 @@ void Command::Positional(absl::string_view name, std::string* value, absl::strin
 }
 
 Program::Program(std::string name, std::string summary) : Command(std::move(name), std::move(summary)) {
+  // Looking for cycles of locks is for tests: at each lock taken it costs more than the lock.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   Text("config", "FILE", &config_file_,
        "A TOML file of options: name = value, with the names of the flags without dashes.");
 }
