@@ -3,6 +3,8 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstring>
+#include <iterator>
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/ascii.h"
@@ -14,44 +16,45 @@ namespace {
 
 constexpr char kHex[] = "0123456789abcdef";
 
-void Append(absl::string_view text, std::string& out) { out.append(text.data(), text.size()); }
+// What is written, gathered on the stack: a string asked for room for each of an outcome's eighty pieces costs as much as
+// all the rest.
+class Sink {
+ public:
+  explicit Sink(std::string& out) : out_(out) {}
+  ~Sink() { Flush(); }
+  Sink(const Sink&) = delete;
+  Sink& operator=(const Sink&) = delete;
 
-void AppendNumber(uint64_t number, std::string& out) {
-  char digits[20];
-  const auto end = std::to_chars(digits, digits + sizeof(digits), number).ptr;
-  out.append(digits, end - digits);
-}
+  void Append(absl::string_view text) {
+    if (text.size() > static_cast<size_t>(std::end(buffer_) - at_)) {
+      Flush();
+      if (text.size() > sizeof(buffer_)) {
+        out_.append(text.data(), text.size());
+        return;
+      }
+    }
+    std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+  }
+  void operator+=(char c) { Append({&c, 1}); }
+  void Number(uint64_t number) {
+    constexpr ptrdiff_t kMost = 20;
+    if (std::end(buffer_) - at_ < kMost) Flush();
+    at_ = std::to_chars(at_, at_ + kMost, number).ptr;
+  }
 
-// Members of an object: the comma stands before each but the first, which the caller writes.
-void Number(absl::string_view name, uint64_t number, std::string& out) {
-  Append(name, out);
-  AppendNumber(number, out);
-}
-void Text(absl::string_view name, absl::string_view text, std::string& out) {
-  Append(name, out);
-  AppendJsonString(text, out);
-}
-void Bool(absl::string_view name, bool value, std::string& out) {
-  Append(name, out);
-  Append(value ? "true" : "false", out);
-}
-void NumberOrNull(absl::string_view name, bool known, uint64_t number, std::string& out) {
-  Append(name, out);
-  known ? AppendNumber(number, out) : Append("null", out);
-}
-void BoolOrNull(absl::string_view name, bool known, bool value, std::string& out) {
-  Append(name, out);
-  Append(!known ? "null" : value ? "true" : "false", out);
-}
-void TextIfAny(absl::string_view name, absl::string_view text, std::string& out) {
-  if (!text.empty()) Text(name, text, out);
-}
-// JSON has no word for other numbers.
-void RealIfFinite(absl::string_view name, bool known, float number, std::string& out) {
-  if (!known || !std::isfinite(number)) return;
-  Append(name, out);
-  AppendReal(number, out);
-}
+ private:
+  void Flush() {
+    out_.append(buffer_, at_ - buffer_);
+    at_ = buffer_;
+  }
+
+  std::string& out_;
+  char* at_ = buffer_;
+  char buffer_[1 << 10];
+};
+
+void Append(absl::string_view text, Sink& out) { out.Append(text); }
 
 // 1 for what stands as it is in a JSON string: all of ASCII but control characters, quote and backslash.
 constexpr std::array<bool, 256> kPlain = [] {
@@ -60,7 +63,7 @@ constexpr std::array<bool, 256> kPlain = [] {
   return plain;
 }();
 
-void AppendEscape(unsigned char c, std::string& out) {
+void AppendEscape(unsigned char c, Sink& out) {
   switch (c) {
     case '"':
       return Append("\\\"", out);
@@ -81,7 +84,7 @@ void AppendEscape(unsigned char c, std::string& out) {
 
 // `text` begins with a byte outside ASCII. Appends as many characters as are whole, or one U+FFFD for one bad
 // byte; returns the bytes eaten.
-size_t AppendBeyondAscii(absl::string_view text, std::string& out) {
+size_t AppendBeyondAscii(absl::string_view text, Sink& out) {
   size_t run = 0;
   while (run < text.size() && static_cast<unsigned char>(text[run]) >= 0x80) ++run;
   const size_t valid = ValidUtf8Prefix(text.substr(0, run));
@@ -93,7 +96,71 @@ size_t AppendBeyondAscii(absl::string_view text, std::string& out) {
   return valid;
 }
 
-void AppendErrorObject(absl::string_view name, const v1::ItemError& error, std::string& out) {
+void AppendQuoted(absl::string_view text, Sink& out) {
+  out += '"';
+  while (!text.empty()) {
+    size_t plain = 0;
+    while (plain < text.size() && kPlain[static_cast<unsigned char>(text[plain])]) ++plain;
+    Append(text.substr(0, plain), out);
+    text.remove_prefix(plain);
+    if (text.empty()) break;
+    const auto c = static_cast<unsigned char>(text.front());
+    if (c < 0x80) AppendEscape(c, out);
+    text.remove_prefix(c < 0x80 ? 1 : AppendBeyondAscii(text, out));
+  }
+  out += '"';
+}
+
+void Hex(absl::string_view bytes, Sink& out) {
+  for (const char c : bytes) {
+    out += kHex[static_cast<unsigned char>(c) >> 4];
+    out += kHex[static_cast<unsigned char>(c) & 15];
+  }
+}
+
+void Real(float number, Sink& out) {
+  // Most resolutions are whole numbers.
+  constexpr float kWhole = 1 << 24;
+  if (number >= 0 && number < kWhole && number == std::floor(number)) {
+    return out.Number(static_cast<uint64_t>(number));
+  }
+  char digits[32];
+  const auto end = std::to_chars(digits, digits + sizeof(digits), number).ptr;
+  out.Append({digits, static_cast<size_t>(end - digits)});
+}
+
+// Members of an object: the comma stands before each but the first, which the caller writes.
+void Number(absl::string_view name, uint64_t number, Sink& out) {
+  Append(name, out);
+  out.Number(number);
+}
+void Text(absl::string_view name, absl::string_view text, Sink& out) {
+  Append(name, out);
+  AppendQuoted(text, out);
+}
+void Bool(absl::string_view name, bool value, Sink& out) {
+  Append(name, out);
+  Append(value ? "true" : "false", out);
+}
+void NumberOrNull(absl::string_view name, bool known, uint64_t number, Sink& out) {
+  Append(name, out);
+  known ? out.Number(number) : Append("null", out);
+}
+void BoolOrNull(absl::string_view name, bool known, bool value, Sink& out) {
+  Append(name, out);
+  Append(!known ? "null" : value ? "true" : "false", out);
+}
+void TextIfAny(absl::string_view name, absl::string_view text, Sink& out) {
+  if (!text.empty()) Text(name, text, out);
+}
+// JSON has no word for other numbers.
+void RealIfFinite(absl::string_view name, bool known, float number, Sink& out) {
+  if (!known || !std::isfinite(number)) return;
+  Append(name, out);
+  Real(number, out);
+}
+
+void AppendErrorObject(absl::string_view name, const v1::ItemError& error, Sink& out) {
   Append(name, out);
   Text("{\"reason\":", ReasonName(error.reason()), out);
   Text(",\"message\":", error.message(), out);
@@ -103,7 +170,7 @@ void AppendErrorObject(absl::string_view name, const v1::ItemError& error, std::
   out += '}';
 }
 
-void AppendVariants(const v1::ImageInfo& image, std::string& out) {
+void AppendVariants(const v1::ImageInfo& image, Sink& out) {
   absl::string_view before = ",\"variants\":[{\"width\":";
   for (const v1::IconVariant& variant : image.variants()) {
     Number(before, variant.width(), out);
@@ -115,23 +182,26 @@ void AppendVariants(const v1::ImageInfo& image, std::string& out) {
   Append("}]", out);
 }
 
-// The comma that each member brings is taken back before the first.
-void AppendMembers(absl::string_view name, std::string& out, absl::FunctionRef<void()> members) {
+// The comma that each member brings is left out before the first.
+void AppendMembers(absl::string_view name, Sink& out, absl::FunctionRef<void(Sink&)> members) {
+  std::string text;
+  {
+    Sink sink(text);
+    members(sink);
+  }
   Append(name, out);
   out += '{';
-  const size_t begin = out.size();
-  members();
-  if (out.size() > begin) out.erase(begin, 1);
+  if (!text.empty()) Append(absl::string_view(text).substr(1), out);
   out += '}';
 }
 
-void AppendPixels(const v1::PixelInfo& pixels, std::string& out) {
+void AppendPixels(const v1::PixelInfo& pixels, Sink& out) {
   Bool(",\"pixels\":{\"decoded\":", pixels.decoded(), out);
   if (pixels.has_phash()) {
     std::string bytes;
     for (int shift = 56; shift >= 0; shift -= 8) bytes += static_cast<char>(pixels.phash() >> shift);
     Append(",\"phash\":\"", out);
-    AppendHex(bytes, out);
+    Hex(bytes, out);
     out += '"';
   }
   TextIfAny(",\"average_color\":", pixels.average_color(), out);
@@ -142,7 +212,7 @@ void AppendPixels(const v1::PixelInfo& pixels, std::string& out) {
 }
 
 // What only some images have, or only deeper reading gives: left out where it is not known.
-void AppendMore(const v1::ImageInfo& image, std::string& out) {
+void AppendMore(const v1::ImageInfo& image, Sink& out) {
   if (image.has_loop_count()) Number(",\"loop_count\":", image.loop_count(), out);
   if (image.has_has_icc()) Bool(",\"has_icc\":", image.has_icc(), out);
   TextIfAny(",\"color_space\":", ColorSpaceName(image.color_space()), out);
@@ -150,7 +220,7 @@ void AppendMore(const v1::ImageInfo& image, std::string& out) {
   RealIfFinite(",\"dpi_y\":", image.has_dpi_y(), image.dpi_y(), out);
   if (image.variants_size() > 0) AppendVariants(image, out);
   if (image.has_svg()) {
-    AppendMembers(",\"svg\":", out, [&] {
+    AppendMembers(",\"svg\":", out, [&](Sink& out) {
       TextIfAny(",\"width\":", image.svg().width(), out);
       TextIfAny(",\"height\":", image.svg().height(), out);
       TextIfAny(",\"view_box\":", image.svg().view_box(), out);
@@ -158,14 +228,14 @@ void AppendMore(const v1::ImageInfo& image, std::string& out) {
   }
   if (!image.sha256().empty()) {
     Append(",\"sha256\":\"", out);
-    AppendHex(image.sha256(), out);
+    Hex(image.sha256(), out);
     out += '"';
   }
   if (image.has_complete()) Bool(",\"complete\":", image.complete(), out);
   if (image.has_pixels()) AppendPixels(image.pixels(), out);
 }
 
-void AppendImage(const v1::ImageInfo& image, bool fetched, uint64_t fetched_bytes, std::string& out) {
+void AppendImage(const v1::ImageInfo& image, bool fetched, uint64_t fetched_bytes, Sink& out) {
   Text(",\"status\":\"ok\",\"format\":", image.format(), out);
   Number(",\"width\":", image.width(), out);
   Number(",\"height\":", image.height(), out);
@@ -187,12 +257,12 @@ void AppendImage(const v1::ImageInfo& image, bool fetched, uint64_t fetched_byte
   AppendMore(image, out);
 }
 
-void AppendError(const v1::ItemError& error, bool fetched, uint64_t fetched_bytes, std::string& out) {
+void AppendError(const v1::ItemError& error, bool fetched, uint64_t fetched_bytes, Sink& out) {
   AppendErrorObject(",\"status\":\"error\",\"error\":", error, out);
   if (fetched) Number(",\"fetched_bytes\":", fetched_bytes, out);
 }
 
-void AppendFetch(const v1::FetchInfo& fetch, uint32_t attempts, std::string& out) {
+void AppendFetch(const v1::FetchInfo& fetch, uint32_t attempts, Sink& out) {
   Number(",\"attempts\":", attempts, out);
   Number(",\"http_status\":", fetch.http_status(), out);
   TextIfAny(",\"final_url\":", fetch.final_url(), out);
@@ -211,21 +281,12 @@ void AppendFetch(const v1::FetchInfo& fetch, uint32_t attempts, std::string& out
 }  // namespace
 
 void AppendJsonString(absl::string_view text, std::string& out) {
-  out += '"';
-  while (!text.empty()) {
-    size_t plain = 0;
-    while (plain < text.size() && kPlain[static_cast<unsigned char>(text[plain])]) ++plain;
-    Append(text.substr(0, plain), out);
-    text.remove_prefix(plain);
-    if (text.empty()) break;
-    const auto c = static_cast<unsigned char>(text.front());
-    if (c < 0x80) AppendEscape(c, out);
-    text.remove_prefix(c < 0x80 ? 1 : AppendBeyondAscii(text, out));
-  }
-  out += '"';
+  Sink sink(out);
+  AppendQuoted(text, sink);
 }
 
-void AppendOutcomeJson(const v1::Outcome& outcome, std::string& out) {
+void AppendOutcomeJson(const v1::Outcome& outcome, std::string& text) {
+  Sink out(text);
   const bool fetched = outcome.has_fetch();
   const uint64_t fetched_bytes = outcome.fetch().fetched_bytes();
   Number("{\"index\":", outcome.index(), out);
@@ -240,8 +301,9 @@ void AppendOutcomeJson(const v1::Outcome& outcome, std::string& out) {
   out += '}';
 }
 
-void AppendV1Entry(const v1::Outcome& outcome, std::string& out) {
-  AppendJsonString(outcome.id(), out);
+void AppendV1Entry(const v1::Outcome& outcome, std::string& text) {
+  Sink out(text);
+  AppendQuoted(outcome.id(), out);
   Text(": {\"url\": ", outcome.url(), out);
   if (outcome.has_image()) {
     const v1::ImageInfo& image = outcome.image();
@@ -249,7 +311,7 @@ void AppendV1Entry(const v1::Outcome& outcome, std::string& out) {
     Number(", \"image_dimension\": [", image.width(), out);
     Number(", ", image.height(), out);
     Text("], \"image_format\": ", PillowName(image.format()), out);
-    out += "}}";
+    Append("}}", out);
   } else {
     Text(", \"image_info\": \"\", \"error\": ", V1Text(outcome.error().reason()), out);
     Text(", \"reason\": ", ReasonName(outcome.error().reason()), out);
@@ -265,20 +327,13 @@ absl::string_view ColorSpaceName(v1::ColorSpace space) {
 }
 
 void AppendHex(absl::string_view bytes, std::string& out) {
-  for (const char c : bytes) {
-    out += kHex[static_cast<unsigned char>(c) >> 4];
-    out += kHex[static_cast<unsigned char>(c) & 15];
-  }
+  Sink sink(out);
+  Hex(bytes, sink);
 }
 
 void AppendReal(float number, std::string& out) {
-  // Most resolutions are whole numbers.
-  constexpr float kWhole = 1 << 24;
-  if (number >= 0 && number < kWhole && number == std::floor(number))
-    return AppendNumber(static_cast<uint64_t>(number), out);
-  char digits[32];
-  const auto end = std::to_chars(digits, digits + sizeof(digits), number).ptr;
-  out.append(digits, end - digits);
+  Sink sink(out);
+  Real(number, sink);
 }
 
 std::string PillowName(absl::string_view format) {
