@@ -1,11 +1,14 @@
 // How many requests one origin gets at a time: as many as make it answer more of them.
 //
-// Slow start as TCP's: each success adds one, so the window doubles every round trip, until one of these:
+// Slow start as TCP's: each success adds one, so the window doubles every round trip, or every hundredth of a second
+// where those are shorter, until one of these:
 //   - the origin shows strain (most of what it is asked gets a 429 or 503, or there is a timeout): the window is halved, at most once per round trip,
 //     and grows by one per round from then on;
-//   - answers take well longer to begin than they did: the window stays;
-//   - rounds of a larger window bring no more answers per second, because the origin, the network or this
-//     machine gives no more: the window goes back to where the rate was reached, as BBR leaves its startup
+//   - answers take well longer to begin than they did, or wait for one another by the dozen: the window stays;
+//   - it is never filled, as answers come at once: it stays;
+//   - a round of a larger window brings no more answers per second, because the origin, the network or this
+//     machine gives no more: it stays for a round that is to confirm it, and then goes back to where the rate was
+//     reached, as BBR leaves its startup
 //     (draft-cardwell-iccrg-bbr-congestion-control section 4.3.1.2), and tries again after a while. More
 //     requests would only wait for one another, and each connection costs both sides.
 #pragma once
@@ -52,13 +55,17 @@ class OriginWindow {
   // Answers still to come of the requests that last filled the window: only they make it grow.
   uint32_t filled_ = 0;
   double halved_ = -kEver, answered_ = -kEver;
+  int answers_ = 0;    // That recent_ is made of, at first.
   double usual_ = 0;   // Least recent latency, rising slowly.
   double recent_ = 0;  // Moving average over about sixteen answers.
 
-  // A round ends with the first answer to a request sent since it began. Infinite before the first.
+  // A round ends with the first answer to a request sent since it began, but not too soon: its answers are those of the
+  // window that it began with. Infinite before the first.
   double round_began_ = kEver;
+  double round_size_ = 0;
   uint32_t round_answers_ = 0;
-  double best_rate_ = 0;  // Answers per second,
+  double rate_ = 0;       // Answers per second, in the last round.
+  double best_rate_ = 0;  // The best of it,
   double best_size_ = 0;  // and the least window that brought them.
   int idle_rounds_ = 0;   // Rounds of a larger window since, without more answers.
   double hold_until_ = -kEver;
