@@ -2,6 +2,7 @@
 """`imgfleet info`, as it is installed, against origins that ask for patience: one that allows so many requests a second, one
 that wants silence for longer than items wait in the worker, one that wants it for longer than anybody waits."""
 
+import concurrent.futures
 import http.server
 import json
 import struct
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 import unittest
+import urllib.request
 import zlib
 
 sys.path[:0] = ["tests/cluster"]
@@ -62,7 +64,36 @@ class Origin:
         return [json.loads(line) for line in done.stdout.splitlines()], time.monotonic() - begin
 
 
+def measure_limited(name, items, *origin_flags):
+    """(name, outcomes, seconds, what the origin counted) of a list at a test origin that allows 20 requests a second."""
+    with harness.Cluster() as cluster:
+        cluster.start_origin("--images", "20", "--rate", "20", "--burst", "20", "--no-log", *origin_flags,
+                             *(f"--{trouble}=0" for trouble in ("missing", "html", "flaky", "changing")))
+        base = f"http://127.0.0.1:{cluster.origin['http']}"
+        urls = "".join(f"{base}/{i}.png\n" for i in range(items))
+        begin = time.monotonic()
+        done = harness.run_cli(["--allow-address=127.0.0.0/8", "info", "-", "--quiet"], urls.encode(), patience=150)
+        seconds = time.monotonic() - begin
+        with urllib.request.urlopen(f"{base}/_origin/stats", timeout=60) as stats:
+            return name, [json.loads(line) for line in done.stdout.splitlines()], seconds, json.load(stats)
+
+
 class PoliteTest(unittest.TestCase):
+    def test_twenty_requests_a_second_near_far_and_with_retry_after(self):
+        # At the same time: they mostly wait.
+        items = 600
+        cases = {"near": [], "100 ms away": ["--delay-ms=100"], "Retry-After": ["--retry-after=1"],
+                 "100 ms away, Retry-After": ["--delay-ms=100", "--retry-after=1"]}
+        with concurrent.futures.ThreadPoolExecutor(len(cases)) as threads:
+            runs = [threads.submit(measure_limited, name, items, *flags) for name, flags in cases.items()]
+        for name, outcomes, seconds, stats in (run.result() for run in runs):
+            with self.subTest(name):
+                refused, requests = stats["statuses"].get("429", 0), stats["requests"]
+                print(f"{name}: {refused} of {requests} refused, {seconds:.1f} s")
+                self.assertEqual([outcome["status"] for outcome in outcomes], ["ok"] * items)
+                self.assertLess(refused, 0.05 * requests)
+                self.assertGreater(items / seconds, 0.5 * 20)
+
     def test_a_limited_origin_is_measured_to_the_end_and_seldom_refuses(self):
         rate, burst, items = 60, 10, 300
         bucket = {"tokens": burst, "last": time.monotonic()}

@@ -122,6 +122,11 @@ class Log:
         if self.keep:
             self.entries.append((path, answer, status))
 
+    def refused(self):
+        """A request was answered 429, whatever it asked for. Counted, not kept."""
+        self.requests += 1
+        self.statuses[429] = self.statuses.get(429, 0) + 1
+
     def rows(self):
         """One dictionary an answer; `status` is what was sent, 206 for a range."""
         for path, answer, status in self.entries:

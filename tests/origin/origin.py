@@ -36,7 +36,8 @@ import answers  # noqa: E402
 import images  # noqa: E402
 
 REASONS = {200: "OK", 206: "Partial Content", 304: "Not Modified", 400: "Bad Request", 404: "Not Found",
-           405: "Method Not Allowed", 416: "Range Not Satisfiable", 500: "Internal Server Error"}
+           405: "Method Not Allowed", 416: "Range Not Satisfiable", 429: "Too Many Requests",
+           500: "Internal Server Error"}
 RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 LARGEST_HEAD = 64 * 1024
 
@@ -89,10 +90,31 @@ def in_manner(manner, about, body):
     return render(200, about, body)
 
 
+class Limit:
+    """Allows `rate` requests a second, of which `burst` at once, whoever asks."""
+
+    def __init__(self, rate, burst, retry_after):
+        self.rate, self.burst, self.retry_after = rate, burst, retry_after
+        self.tokens, self.last = burst, time.monotonic()
+
+    def refuses(self):
+        now = time.monotonic()
+        self.tokens = min(self.burst, self.tokens + self.rate * (now - self.last))
+        self.last = now
+        if self.tokens < 1:
+            return True
+        self.tokens -= 1
+        return False
+
+    def refusal(self):
+        return render(429, [("Retry-After", str(self.retry_after))] if self.retry_after else [])
+
+
 class Origin:
     """Turns requests into answers, and records them. Lives on one event loop."""
 
-    def __init__(self, source, log, ignore_range=False):
+    def __init__(self, source, log, ignore_range=False, limit=None):
+        self.limit = limit
         self.source = source
         self.log = log
         self.ignore_range = ignore_range
@@ -109,6 +131,10 @@ class Origin:
         path = answers.canonical(path + "?" + query if query else path)
         named, _, manner = path.partition("?as=")
         if_range = headers.get("if-range")
+        if self.limit is not None and self.limit.refuses():
+            self.log.refused()
+            self.count()
+            return self.limit.refusal()
         answer = self.source.answer(named, if_range)
         if manner == "cut":
             answer = dataclasses.replace(answer, body=answer.body[:len(answer.body) * 3 // 5])
@@ -257,6 +283,9 @@ def parse_arguments():
     parser.add_argument("--tls-dir", help="where the certificates are put (default: a temporary folder)")
     parser.add_argument("--delay-ms", type=float, default=0, help="wait before each answer")
     parser.add_argument("--ignore-range", action="store_true")
+    parser.add_argument("--rate", type=float, metavar="N", help="allow N requests a second and answer 429 to the others")
+    parser.add_argument("--burst", type=float, default=1, metavar="N", help="of which N at once (default 1)")
+    parser.add_argument("--retry-after", type=int, metavar="SECONDS", help="what a 429 asks to wait")
     parser.add_argument("--no-log", action="store_true", help="count answers only")
     for kind in ("missing", "html", "flaky", "changing"):
         parser.add_argument(f"--{kind}", type=int, default=getattr(answers.ByHash, kind), help="in a thousand")
@@ -271,7 +300,8 @@ async def serve(args):
         made = images.cached_images(args.image_cache, args.images) if args.image_cache else images.make_images(args.images)
         source = answers.ByHash(made, paths_of_list(args.list) if args.list else None,
                                 args.missing, args.html, args.flaky, args.changing)
-    origin = Origin(source, answers.Log(keep=not args.no_log), args.ignore_range)
+    limit = Limit(args.rate, args.burst, args.retry_after) if args.rate else None
+    origin = Origin(source, answers.Log(keep=not args.no_log), args.ignore_range, limit)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -12,7 +12,7 @@ namespace {
 constexpr absl::Duration kFailuresApart = absl::Minutes(5);
 
 // Of what is wanted, one part in so many may be in flight, less what the refusals from which a rate is learned take.
-constexpr uint32_t kPart = 25, kLess = 2;
+constexpr uint32_t kPart = 25, kLess = 4;
 
 double Seconds(absl::Time time) { return static_cast<double>(absl::ToUnixNanos(time)) * 1e-9; }
 // An origin may name a time that no nanoseconds of 64 bits reach.

@@ -8,7 +8,7 @@ namespace imgfleet::fetch {
 namespace {
 
 // The beginning: so many requests at first and one more for each answer, every so long.
-constexpr double kFirst = 8, kBeginning = 0.01, kBeginningLatencies = 1.5;
+constexpr double kFirst = 8, kBeginning = 0.01, kBeginningLatencies = 2;
 
 // A timer that fires late gives back what was due in this time, so that coarse timers do not lower a high rate.
 constexpr double kLate = 0.004;
@@ -21,7 +21,7 @@ constexpr double kAlarmAt = 2 - kLittle, kPatientAlarmAt = 4 - kLittle, kPatient
 constexpr double kFirstProbe = 0.1, kProbe = 0.25, kLonger = 3, kLongestProbe = 16;
 constexpr double kProbeLatencies = 2;
 // After a wait of this length, the origin counts in periods, and the rate over the whole of one says what the limit is.
-constexpr double kTellingWait = 3;
+constexpr double kTellingWait = 3, kTellingRequests = 10;
 
 // What is taken of a rate that was just enough.
 constexpr double kBack = 0.93, kBackALittle = 0.95, kSureAt = 200;
@@ -157,7 +157,7 @@ void OriginPace::Resume(double sent, double now) {
   const double seen = cycle_accepted_ / std::max(sent - cycle_, 1e-3);
   const bool in_periods = waited >= kTellingWait, telling = in_periods || blocked_;
   const double rate = rate_ == 0 ? FirstRate(seen, waited, telling) : NextRate(seen, telling);
-  searching_ = rate_ == 0 && !in_periods;
+  searching_ = rate_ == 0 && (!in_periods || cycle_accepted_ < kTellingRequests);
   ceiling_ = std::min(rate_ > 0 ? rate_ : rate, kCeiling * rate);
   rate_ = std::max(rate, kLeastRate);
   sure_ = cycle_accepted_;
@@ -172,7 +172,8 @@ void OriginPace::Resume(double sent, double now) {
 }
 
 double OriginPace::FirstRate(double seen, double waited, bool telling) const {
-  if (telling) return kBack * seen;
+  // An origin that has been out of order, or asked for silence at once, has not been tried.
+  if (telling) return cycle_accepted_ < kTellingRequests ? kLeastFirstRate : kBack * seen;
   // Since it was drained: the probe, at least.
   const double since = drained_accepted_ / waited;
   return kBack * (drained_accepted_ > drained_refused_ ? std::max(since, lately_) : std::min(since, lately_));
@@ -184,7 +185,9 @@ double OriginPace::NextRate(double seen, bool telling) const {
     least = kOfDrained * rate_ * drained_accepted_ / (drained_accepted_ + drained_refused_);
     if (!searching_) least = std::max(least, kOfRate * rate_);
   }
-  const double allowed = std::clamp(seen, least, rate_), most = std::min(lately_, rate_);
+  const double allowed = std::clamp(seen, least, rate_);
+  const bool bold = searching_ || !RefusedMoreThan(kPatientShare);
+  const double most = bold ? std::min(lately_, rate_) : 0;
   return (cycle_accepted_ >= kSureAt ? kBackALittle : kBack) * std::sqrt(allowed * std::max(allowed, most));
 }
 

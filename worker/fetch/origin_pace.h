@@ -4,18 +4,18 @@
 // A window cannot learn it: at 1 ms a round trip, one request at a time is a thousand a second, where the origin
 // may allow twenty. What limiters do is count, so what is learned here is a rate:
 //
-//   - Beginning. Nothing is known, and the rate rises with every answer: about e-fold every 10 ms, or every one
-//     and a half round trips where that is longer. An origin that takes all it gets is at full speed after some 40 ms
-//     or six round trips; one that refuses the 21st request has been sent only a few more by the time its refusal is here.
+//   - Beginning. Nothing is known, and the rate rises with every answer: about e-fold every 10 ms, or every two
+//     round trips where that is longer. An origin that takes all it gets is at full speed after some 40 ms or eight
+//     round trips; one that refuses the 21st request has been sent only a few more by the time its refusal is here.
 //   - Free. A thousand answers without a refusal: no rate limits any more.
 //   - Alarm. Refusals are summed, and every 25 requests that are accepted forgive one. As long as more than one request in
 //     fifty was refused in all, two that are not forgiven are too much; else four are, and an origin that refuses one in a
 //     hundred by chance, for ever, is seldom taken for one that limits.
 //   - Probing. After an alarm single requests ask, at growing, jittered intervals, until one is accepted. What the
-//     origin accepted between two alarms, it allows; what it accepted in the last second before the second one is
-//     the most it may allow. The new rate is nearly their geometric mean, and not much less than what was accepted of the
-//     requests that made the alarm. At the first alarm nothing says how much had been saved up before, and the rate
-//     begins low, at what was accepted since.
+//     origin accepted between two alarms, it allows, so nearly that is the new rate; it is not much less than what was
+//     accepted of the requests that made the alarm. At the first alarm nothing says how much had been saved up before,
+//     and the rate begins low, at what was accepted since; at the second, and while little is refused in all, what a
+//     second brought just before is the most that may be allowed, and the geometric mean of both is taken.
 //   - Paced. Requests are spread evenly over the rate. It grows e-fold every second until the second alarm, or where there
 //     was none for long; else by a tenth every 20 to 300 requests, as many as it was learned from, to feel for the
 //     limit and to stay at it. Where more than three in a hundred of all requests, those included that wait, were refused, it

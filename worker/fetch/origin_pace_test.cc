@@ -57,7 +57,7 @@ TEST_P(OriginPaceTest, IsSeldomRefusedAndNotSlow) {
       const std::string name = absl::StrCat(round_trip, retry_after ? " s, Retry-After" : " s");
       EXPECT_LT(refused, 0.05) << name;
       EXPECT_LT(worst, 0.065) << name;
-      EXPECT_GT(speed, retry_after ? 0.4 : 0.6) << name;
+      EXPECT_GT(speed, retry_after ? 0.25 : 0.6) << name;
     }
   }
 }
@@ -115,7 +115,7 @@ TEST_P(DrawnOriginTest, LongListsAreSeldomRefused) {
   }
   EXPECT_LE(above, 1 + 0.1 * seeds);
   std::sort(speeds.begin(), speeds.end());
-  EXPECT_GT(speeds[seeds / 2], 0.5);
+  EXPECT_GT(speeds[seeds / 2], 0.45);
 }
 
 // What a list of two hundred costs to learn: a dozen refusals for the most part, and never many more.
@@ -233,6 +233,24 @@ TEST(OriginPace, IsForgottenOnceItIsOfNoUse) {
   pace.Sent(now, 100);
   EXPECT_EQ(pace.rate(), 0);
   EXPECT_LE(pace.next(), now);
+}
+
+// How long it was out of order says nothing of what it allows.
+TEST(OriginPace, AnOriginThatIsBackIsSoonAskedAsItWasBefore) {
+  OriginPace pace;
+  double now = 0;
+  while (now < 60) {
+    now = std::max(now, pace.next()) + 0.001;
+    pace.Sent(now, 100);
+    pace.Refused(now, now, /*again=*/false, 0.5);
+  }
+  const double back = now;
+  for (int i = 0; i < 200; ++i) {
+    now = std::max(now, pace.next()) + 0.001;
+    pace.Sent(now, 100);
+    pace.Accepted(now, now);
+  }
+  EXPECT_LT(now - back, 25);
 }
 
 TEST(OriginPace, OneRequestAloneAsksAfterAnAlarm) {
