@@ -52,7 +52,7 @@ coverage: ## line coverage of all tests, as HTML
 
 bench: ## measure imgfleet beside curl, aiohttp, img2dataset and a bare libcurl loop (BENCH='--rounds 5 --scenario tls1')
 	@tools/setup.sh build demo bench
-	@bazel build $(BAZEL_FLAGS) //bench/... //cli:imgfleet //coordinator:imgfleet-coordinator \
+	@bazel build $(BAZEL_FLAGS) //bench/... //worker/fetch:dns_load //cli:imgfleet //coordinator:imgfleet-coordinator \
 	  //worker:imgfleet-worker //gateway:imgfleet-gateway
 	@bench/run.py $(BENCH)
 

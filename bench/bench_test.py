@@ -141,6 +141,20 @@ class ReportTest(unittest.TestCase):
         self.assertEqual(missed, 2)
 
 
+    def test_a_mark_may_be_a_least_and_what_is_only_reported_is_never_missed(self):
+        found = marks.Found(body_bytes=10_000)
+        found.costs = {"plain": {}}
+        found.memory = found.tls_memory = memory.Footprint(4000, 130_000_000)
+        found.lookups, found.bare_lookups = 9000.0, 200.0
+        lines, missed = marks.report(found)
+        cells = {cell[1]: cell[2:-1] for cell in ([part.strip() for part in line.split("|")] for line in lines) if len(cell) > 3}
+        self.assertEqual(cells["MB of memory with 4,000 in flight"], ["≤ 120", "130.0 (missed)"])
+        self.assertEqual(cells["MB of memory over TLS with 4,000 in flight"], ["", "130.0"])
+        self.assertEqual(cells["distinct hosts looked up a second, engine and all"], ["≥ 10,000", "9,000 (missed)"])
+        self.assertEqual(cells["the same by libcurl's resolver, a thread each"], ["", "200.0"])
+        self.assertEqual(missed, 2)
+
+
 class MemoryTest(unittest.TestCase):
     def test_the_origin_holds_until_the_crowd_is_complete(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -188,6 +189,31 @@ class CurlWhole(Curl):
         return dataclasses.replace(cost, seconds=cost.seconds + seconds, cpu_seconds=cost.cpu_seconds + cpu)
 
 
+class WrkOneCore(Client):
+    """wrk asks for whole bodies and counts them: it writes nothing, and its parser of HTTP is its own. Bound to one core, for as many
+    seconds as it takes; it has no end of a list, so what counts is what it did in that time."""
+    says = "wrk, whole bodies, on one core"
+    core = 0
+    rounds = 3
+    scenarios = ("plain", "tls1")  # It speaks no HTTP/2, and asks for no ranges.
+    seconds = 3
+
+    def fetch(self, work):
+        host = re.match(r"https?://[^/]+", work.urls[0]).group()
+        paths = ", ".join(json.dumps(url[len(host):]) for url in work.urls)
+        script = work.write("wrk.lua", [f"local paths = {{{paths}}}\nlocal at = 0\n"
+                                        "request = function()\n  at = at % #paths + 1\n  return wrk.format('GET', paths[at])\nend\n"
+                                        "done = function(summary)\n  local e = summary.errors\n"
+                                        "  print(string.format('%d %d %d', summary.requests, summary.bytes,"
+                                        " e.connect + e.read + e.write + e.status + e.timeout))\nend\n"])
+        out = work.folder / "wrk.out"
+        with open(out, "wb") as stdout:
+            seconds, cpu = run(self.bind(["wrk", "--threads", "1", "--connections", str(work.in_flight), "--duration",
+                                          f"{self.seconds}s", "--script", script, host]), stdout)
+        items, size, bad = map(int, out.read_text().splitlines()[-1].split())
+        return Cost(items, items - bad, seconds, cpu, size)
+
+
 class Info(Client):
     says = "imgfleet info"
     flags = ()
@@ -286,4 +312,4 @@ class Cluster(Client):
 
 
 CLIENTS = {"bare": BareLoop, "info": Info, "cluster": Cluster, "curl": Curl, "aiohttp": Aiohttp, "img2dataset": Img2dataset,
-           "bare1": BareOneCore, "info1": InfoOneCore, "curlfull": CurlWhole, "full": InfoFull}
+           "bare1": BareOneCore, "info1": InfoOneCore, "wrk1": WrkOneCore, "curlfull": CurlWhole, "full": InfoFull}

@@ -10,11 +10,13 @@ import os
 import pathlib
 import re
 import resource
+import ssl
 from dataclasses import dataclass
 
 IN_FLIGHT = 4000
 CROWDS = 3
 HOSTS = [f"127.0.{high}.{low}" for high in range(1, 5) for low in range(1, 251)]
+DOMAIN = "memory.example"  # Over TLS they have names: one short certificate is for all of them.
 PATIENCE = 3  # Seconds after which a crowd that does not fill is answered as it is.
 
 
@@ -29,15 +31,20 @@ class Footprint:
 class HoldingOrigin:
     """Answers range requests for the files of a folder, a crowd at a time."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, tls=None):
         self.folder = pathlib.Path(folder)
+        self.context = None
+        if tls:
+            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.context.load_cert_chain(tls.certificate, tls.key)
         self.answers = {}
         self.waiting = []
         self.most = 0
         self.timer = None
 
     async def serve(self):
-        server = await asyncio.start_server(self.converse, "0.0.0.0", 0, backlog=IN_FLIGHT)
+        server = await asyncio.start_server(self.converse, "0.0.0.0", 0, backlog=IN_FLIGHT, ssl=self.context,
+                                            ssl_handshake_timeout=60 if self.context else None)
         return server, server.sockets[0].getsockname()[1]
 
     def answer(self, request):
@@ -79,6 +86,10 @@ class HoldingOrigin:
             turn.set_result(None)
 
 
+def name_of(host):
+    return f"h{host.replace('.', '-')}.{DOMAIN}"
+
+
 def peak(pid):
     """The most memory that a running process has had at once, in bytes; None once it is gone."""
     try:
@@ -100,10 +111,11 @@ async def watch(command, out):
     return most
 
 
-async def measure(command, folder, images, names):
-    origin = HoldingOrigin(images)
+async def measure(command, folder, images, names, tls):
+    origin = HoldingOrigin(images, tls)
     server, port = await origin.serve()
-    urls = [f"http://{HOSTS[i % len(HOSTS)]}:{port}/{names[i % len(names)]}" for i in range(CROWDS * IN_FLIGHT)]
+    bases = [f"https://{name_of(host)}" if tls else f"http://{host}" for host in HOSTS]
+    urls = [f"{bases[i % len(bases)]}:{port}/{names[i % len(names)]}" for i in range(CROWDS * IN_FLIGHT)]
     listed, out = os.path.join(folder, "memory.txt"), os.path.join(folder, "memory.ndjson")
     with open(listed, "w", encoding="utf-8") as lines:
         lines.write("\n".join(urls) + "\n")
@@ -120,10 +132,11 @@ async def measure(command, folder, images, names):
     return found
 
 
-def footprint(command, folder, images, names):
-    """What `command`, in which LIST stands for the list's path, takes with IN_FLIGHT fetches under way."""
+def footprint(command, folder, images, names, tls=None):
+    """What `command`, in which LIST stands for the list's path, takes with IN_FLIGHT fetches under way; with certificates,
+    over TLS."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * IN_FLIGHT + 500
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
-    return asyncio.run(measure(command, str(folder), images, names))
+    return asyncio.run(measure(command, str(folder), images, names, tls))

@@ -72,15 +72,24 @@ def wait_for(port, process, what):
     raise RuntimeError(f"{what} does not listen on port {port} after 20 s")
 
 
-def make_certificates(folder):
+@dataclass(frozen=True)
+class Certificates:
+    ca_file: str
+    certificate: str
+    key: str
+
+
+def make_certificates(folder, subject="IP:127.0.0.1"):
+    """A certificate authority, and a certificate of its for `subject`, below `folder`."""
     def openssl(*arguments):
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     openssl("req", "-x509", *key, "-days", "30", "-subj", "/CN=imgfleet bench CA", "-keyout", "ca.key", "-out", "ca.pem")
     openssl("req", *key, "-subj", "/CN=127.0.0.1", "-keyout", "origin.key", "-out", "origin.csr")
-    (pathlib.Path(folder) / "san").write_text("subjectAltName=IP:127.0.0.1\n")
+    (pathlib.Path(folder) / "san").write_text(f"subjectAltName={subject}\n")
     openssl("x509", "-req", "-in", "origin.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30",
             "-extfile", "san", "-out", "origin.pem")
+    return Certificates(*(str(pathlib.Path(folder) / name) for name in ("ca.pem", "origin.pem", "origin.key")))
 
 
 class Origin:

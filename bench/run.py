@@ -11,6 +11,7 @@ import contextlib
 import os
 import pathlib
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -21,11 +22,13 @@ import corpus  # noqa: E402
 import marks  # noqa: E402
 import memory  # noqa: E402
 from clients import CLIENTS, Trouble, Work  # noqa: E402
-from origin import LATE, SCENARIOS, Origin  # noqa: E402
+from origin import LATE, SCENARIOS, Origin, make_certificates  # noqa: E402
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 FAR_ROUNDS = 3  # A round at 50 ms takes most of a minute.
 REFERENCE_ITEMS = 5005
+LOOKUPS = 100_000
+BARE_LOOKUPS = 2000  # At some two hundred a second.
 
 
 def arguments():
@@ -97,11 +100,30 @@ def reference(options, origin, names, images, folder):
     return statistics.median(CLIENTS["info"](options.programs).fetch(work).seconds for _ in range(min(options.rounds, 3)))
 
 
-def footprints(options, names, images, folder):
-    """Memory with thousands of fetches in flight: the bare loop's and ours."""
-    bare = memory.footprint([str(options.programs / "bench/bare_loop"), "LIST", str(memory.IN_FLIGHT)], folder, images, names)
-    ours = memory.footprint(CLIENTS["info"](options.programs).command(memory.IN_FLIGHT, "", "LIST"), folder, images, names)
-    return bare, ours
+def footprints(options, found, names, images, folder):
+    """Memory with thousands of fetches in flight: the bare loop's and ours, and ours over TLS."""
+    def of(command, tls=None):
+        return memory.footprint(command, folder, images, names, tls)
+    info = CLIENTS["info"](options.programs)
+    found.bare_memory = of([str(options.programs / "bench/bare_loop"), "LIST", str(memory.IN_FLIGHT)])
+    found.memory = of(info.command(memory.IN_FLIGHT, "", "LIST"))
+    tls = make_certificates(folder, f"DNS:*.{memory.DOMAIN}")
+    program, *arguments = info.command(memory.IN_FLIGHT, tls.ca_file, "LIST")
+    mapped = [f"--map-host={memory.name_of(host)}={host}" for host in memory.HOSTS]
+    found.tls_memory = of([program, *mapped, *arguments], tls)
+
+
+def lookups(options, found):
+    """Names looked up a second, by our engine and by libcurl's own resolver, each at the same name server on loopback."""
+    program = options.programs / "worker/fetch/dns_load"
+    said = {}
+    for way, hosts in (("engine", LOOKUPS // 10 if options.quick else LOOKUPS), ("libcurl", BARE_LOOKUPS)):
+        done = said_by(str(program), str(hosts), "1", way)
+        line = re.search(rf"^{way} +([\d.]+) lookups/s.* (\d+) of (\d+) found", done.stdout, re.MULTILINE)
+        if not line or line.group(2) != line.group(3):
+            raise Trouble(f"{program}: {done.stdout}{done.stderr}")
+        said[way] = float(line.group(1))
+    found.lookups, found.bare_lookups = said["engine"], said["libcurl"]
 
 
 def main():
@@ -130,7 +152,8 @@ def main():
             if options.whole:
                 found.reference_seconds = reference(options, origin, names, images, work_folder)
         if options.whole:
-            found.bare_memory, found.memory = footprints(options, names, images, work_folder)
+            footprints(options, found, names, images, work_folder)
+            lookups(options, found)
         table, missed = marks.report(found)
         say("### marks", "", *table, "")
     if options.markdown:
