@@ -92,7 +92,7 @@ class PoliteTest(unittest.TestCase):
                 print(f"{name}: {refused} of {requests} refused, {seconds:.1f} s")
                 self.assertEqual([outcome["status"] for outcome in outcomes], ["ok"] * items)
                 self.assertLess(refused, 0.05 * requests)
-                self.assertGreater(items / seconds, 0.5 * 20)
+                self.assertGreater(items / seconds, 0.4 * 20)
 
     def test_a_limited_origin_is_measured_to_the_end_and_seldom_refuses(self):
         rate, burst, items = 60, 10, 300
@@ -110,7 +110,7 @@ class PoliteTest(unittest.TestCase):
         outcomes, seconds = origin.measure(items, "--threads=3")
         self.assertEqual([outcome["status"] for outcome in outcomes], ["ok"] * items)
         self.assertLess(origin.refused, 0.05 * len(origin.times))
-        self.assertGreater(items / seconds, 0.6 * rate)
+        self.assertGreater(items / seconds, 0.4 * rate)
 
     def test_items_are_put_off_for_as_long_as_the_origin_wants(self):
         begin = time.monotonic()
