@@ -5,6 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "worker/fetch/engine.h"
+#include "worker/fetch/origin_budget.h"
 #include "worker/fetch/testing/harness.h"
 #include "worker/fetch/testing/scripted_origin.h"
 
@@ -45,10 +46,11 @@ TEST(Sharing, AnOriginStaysOnOneThread) {
   const auto engine = Engine::Create(options).value();
   auto abandoned = std::make_shared<std::atomic<bool>>(false);
   std::vector<std::future<Report>> hanging;
-  for (int i = 0; i < 200; ++i) hanging.push_back(Submit(*engine, silent.Url("/"), 0, {}, abandoned));
-  while (silent.requests() < OriginWindow::kStart) std::this_thread::yield();
+  for (int i = 0; i < 100; ++i) hanging.push_back(Submit(*engine, silent.Url("/"), 0, {}, abandoned));
+  constexpr int kAtOnce = OriginBudget::kAtOnce;
+  while (silent.requests() < kAtOnce) std::this_thread::yield();
   for (int i = 0; i < 20; ++i) EXPECT_EQ(Submit(*engine, fast.Url("/")).get().failure, Failure::kNone);
-  EXPECT_EQ(silent.connections(), OriginWindow::kStart);
+  EXPECT_EQ(silent.connections(), kAtOnce);
   *abandoned = true;
   engine->DropAbandoned();
   for (auto& report : hanging) EXPECT_EQ(report.get().failure, Failure::kAbandoned);
