@@ -43,7 +43,8 @@ bool AcceptsStatus(uint32_t status) { return (status >= 200 && status < 300) || 
 }  // namespace
 
 Route::Route(const std::string& base, const IpAddress& ip, uint16_t port, bool http2)
-    : address(ip.ToString()),
+    : ip(ip),
+      address(ip.ToString()),
       http2(http2),
       connect_to(MakeList(
           {ip.is_v4() ? absl::StrCat("::", address, ":", port) : absl::StrCat("::[", address, "]:", port)})),
@@ -81,10 +82,13 @@ void Exchange::Renew() {
   Set(handle_, CURLOPT_OPENSOCKETDATA, this);
   Set(handle_, CURLOPT_CLOSESOCKETFUNCTION, &Exchange::OnClose);
   Set(handle_, CURLOPT_CLOSESOCKETDATA, settings_);
-  Set(handle_, CURLOPT_SSL_CTX_FUNCTION, &Exchange::OnTls);
-  Set(handle_, CURLOPT_SSL_CTX_DATA, this);
   Set(handle_, CURLOPT_PREREQFUNCTION, &Exchange::OnRequest);
   Set(handle_, CURLOPT_PREREQDATA, this);
+}
+
+void Exchange::SetTls() {
+  Set(handle_, CURLOPT_SSL_CTX_FUNCTION, &Exchange::OnTls);
+  Set(handle_, CURLOPT_SSL_CTX_DATA, this);
   // One file and no folder: only so does libcurl parse the authorities once for all connections.
   Set(handle_, CURLOPT_CAPATH, nullptr);
   Set(handle_, CURLOPT_CAINFO,
@@ -99,6 +103,7 @@ void Exchange::Prepare(const std::string& url, size_t path, std::shared_ptr<cons
   head_.Clear();
   head_complete_ = connected_ = for_reading_ = blocked_ = broken_off_ = flooded_ = stale_ = false;
   tls_ = url[4] == 's';
+  if (tls_) SetTls();
   opened_ = -1;
   connection_.reset();
   code_ = CURLE_OK;
@@ -123,6 +128,7 @@ void Exchange::SetUrl(const std::string& url, size_t path) {
     return;
   }
   Set(handle_, CURLOPT_CURLU, base);
+  Set(handle_, CURLOPT_URL, "-");  // Not used, but were there none, libcurl would write out the origin's.
   Set(handle_, CURLOPT_REQUEST_TARGET, url.c_str() + path);
 }
 
@@ -240,7 +246,9 @@ int Exchange::OnRequest(void* arg, char* ip, char*, int port, int local_port) {
     self->stale_ = self->connection_ != nullptr && self->connection_->HasStrayBytes();
     if (self->stale_) return CURL_PREREQFUNC_ABORT;
   }
-  return self->Judge(IpAddress::Parse(ip)) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+  const bool routed = self->route_->address == ip;
+  const bool allowed = self->Judge(routed ? self->route_->ip : IpAddress::Parse(ip));
+  return allowed ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
 Exchange::End Exchange::Finish(CURLcode code) {

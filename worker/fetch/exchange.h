@@ -30,6 +30,7 @@ struct Route {
   // `base`: "http://host:port".
   Route(const std::string& base, const IpAddress& address, uint16_t port, bool http2 = true);
 
+  const IpAddress ip;
   const std::string address;  // As libcurl writes it.
   const bool http2;           // May be spoken.
   const StringList connect_to;
@@ -138,6 +139,7 @@ class Exchange {
   void SetUrl(const std::string& url, size_t path);
   void BreakOff();
   void Renew();
+  void SetTls();
   void SetHeaders(const Ask& ask);
 
   const HandleSettings* const settings_;
