@@ -17,7 +17,7 @@
 namespace imgfleet::fetch {
 namespace {
 
-constexpr uint32_t kHeldOut = 1'000'000;
+constexpr uint32_t kHeldOut = 3'000'000;
 
 int Seeds() {
   const char* const seeds = std::getenv("IMGFLEET_TEST_SEEDS");

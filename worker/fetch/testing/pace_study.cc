@@ -2,7 +2,7 @@
 //
 //   bazel run -c opt //worker/fetch:pace_study -- [FIRST_SEED] [SEEDS] [KIND]
 //
-// For each kind of origin (testing/limited_origin.h), SEEDS (200) of them drawn from FIRST_SEED (1,000,001) on, near (round
+// For each kind of origin (testing/limited_origin.h), SEEDS (200) of them drawn from FIRST_SEED (3,000,001) on, near (round
 // trips up to 10 ms) and far, each fetched once as a short list (200 items) and once as a long one (what 60 s bring at
 // its rate, 1,000 at least and 20,000 at most). With KIND, each single one. The pace's constants were chosen with seeds 1 to
 // 100.
@@ -76,7 +76,7 @@ void Main(uint32_t first, uint32_t seeds, const std::string& only) {
 }  // namespace imgfleet::fetch
 
 int main(int argc, char** argv) {
-  uint32_t first = 1'000'001, seeds = 200;
+  uint32_t first = 3'000'001, seeds = 200;
   if (argc > 1 && !absl::SimpleAtoi(argv[1], &first)) return 2;
   if (argc > 2 && !absl::SimpleAtoi(argv[2], &seeds)) return 2;
   imgfleet::fetch::Main(first, seeds, argc > 3 ? argv[3] : "");
