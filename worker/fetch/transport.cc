@@ -10,7 +10,7 @@ namespace imgfleet::fetch {
 namespace {
 
 // So many requests under way are a crowd.
-constexpr size_t kCrowd = 512;
+constexpr size_t kCrowd = 256;
 
 }  // namespace
 
