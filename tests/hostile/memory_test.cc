@@ -174,31 +174,36 @@ TEST_F(MemoryTest, WhoeverWaitedIsAskedForOnceMoreAndNoOftener) {
 }
 
 // One connection, one answer without end, and nothing for the others that share it. Whoever comes later is asked for over
-// HTTP/1.1, where the origin is honest.
+// HTTP/1.1, where the origin is honest. Which of them share a connection is libcurl's to choose, so it is tried until some
+// did.
 TEST_F(MemoryTest, WhoSharesAConnectionWithAFloodEndsByIt) {
-  std::vector<Case> cases{Known("http2-body-without-end")};
-  cases[0].converse = [flood = cases[0].converse](Peer& peer) {
+  Case flooding = Known("http2-body-without-end");
+  flooding.converse = [flood = flooding.converse](Peer& peer) {
     const unsigned char* agreed = nullptr;
     unsigned size = 0;
     SSL_get0_alpn_selected(peer.tls(), &agreed, &size);
     if (size > 0) return flood(peer);
     while (peer.Read() && peer.Send(Whole("200 OK", {}, Picture()))) continue;
   };
-  Start(std::move(cases));
   release_.Notify();
-  std::vector<std::future<fetch::Report>> items;
-  for (int i = 0; i < 8; ++i) {
-    items.push_back(Submit(absl::StrCat(origin_->Url("http2-body-without-end"), "?", i), kNever));
-  }
   int answered = 0, starved = 0;
-  for (auto& item : items) {
-    const fetch::Report report = item.get();
-    EXPECT_LT(report.total, absl::Seconds(10)) << report.message;
-    answered += report.failure == fetch::Failure::kBodyTooLarge;
-    if (report.failure == fetch::Failure::kBodyTooLarge || report.failure == fetch::Failure::kNone) continue;
-    ++starved;
-    EXPECT_EQ(report.failure, fetch::Failure::kProtocol) << report.message;
-    EXPECT_EQ(report.message, "the origin kept the connection busy without going on with its answer");
+  for (int round = 0; round < 30 && (answered == 0 || starved == 0); ++round) {
+    engine_ = nullptr;
+    Start({flooding});
+    std::vector<std::future<fetch::Report>> items;
+    for (int i = 0; i < 8; ++i) {
+      items.push_back(Submit(absl::StrCat(origin_->Url("http2-body-without-end"), "?", i), kNever));
+    }
+    for (auto& item : items) {
+      const fetch::Report report = item.get();
+      EXPECT_LT(report.total, absl::Seconds(10)) << report.message;
+      answered += report.failure == fetch::Failure::kBodyTooLarge;
+      if (report.failure == fetch::Failure::kBodyTooLarge || report.failure == fetch::Failure::kNone)
+        continue;
+      ++starved;
+      EXPECT_EQ(report.failure, fetch::Failure::kProtocol) << report.message;
+      EXPECT_EQ(report.message, "the origin kept the connection busy without going on with its answer");
+    }
   }
   EXPECT_GT(answered, 0);
   EXPECT_GT(starved, 0);
