@@ -13,6 +13,8 @@ constexpr absl::Duration kFailuresApart = absl::Minutes(5);
 
 // Of what is wanted, one part in so many may be in flight, less what the refusals from which a rate is learned take.
 constexpr uint32_t kPart = 25, kLess = 4;
+// Of an origin that has refused nothing of a thousand.
+constexpr uint32_t kFreePart = 10;
 
 double Seconds(absl::Time time) { return static_cast<double>(absl::ToUnixNanos(time)) * 1e-9; }
 // An origin may name a time that no nanoseconds of 64 bits reach.
@@ -48,10 +50,9 @@ OriginBudget::Turn OriginBudget::Start(Seat& seat, absl::Time now, uint32_t more
   const double seconds = Seconds(now);
   absl::MutexLock lock(&mutex_);
   Forsake(seat);
-  if (const uint32_t wanted = accepted_ + window_.in_flight() + 1 + more; wanted > wanted_) {
-    wanted_ = wanted;
-    at_once_ = std::max(kAtOnce, wanted / kPart - std::min(kLess, wanted / kPart));
-  }
+  wanted_ = std::max(wanted_, accepted_ + window_.in_flight() + 1 + more);
+  const uint32_t part = wanted_ / (pace_.free() ? kFreePart : kPart);
+  at_once_ = std::max(kAtOnce, part - std::min(kLess, part));
   Turn turn;
   if (!HasRoom()) {
     seat.waits_ = true;

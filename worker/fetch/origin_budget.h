@@ -2,7 +2,8 @@
 // the origin has asked for silence (Retry-After).
 //
 // Of what is known to be wanted from it, one part in twenty-five is in flight at most: what is in flight when an origin begins
-// to refuse is refused, and the farther it is the more that is. A few are always allowed, as many as browsers do.
+// to refuse is refused, and the farther it is the more that is. A few are always allowed, as many as browsers do; and more,
+// one part in ten, once it has answered a thousand without a refusal.
 //
 // Whose is it, where several event loops fetch from one origin, as they do where one core is not enough? An origin sees
 // the process, not its threads, so there is one budget, and the loops share it under a mutex, taken twice a request. As long as

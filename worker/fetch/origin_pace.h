@@ -53,6 +53,8 @@ class OriginPace {
 
   // Requests a second; 0 where none was learned.
   double rate() const { return rate_; }
+  // A thousand were answered, and nothing is held against it: no rate limits.
+  bool free() const { return rate_ == 0 && answers_ >= kBegun && !probing_; }
   // Nothing would be lost with this object.
   bool idle(double now) const;
 
@@ -60,7 +62,6 @@ class OriginPace {
   static constexpr double kNever = -std::numeric_limits<double>::infinity();
   static constexpr uint32_t kBegun = 1000;  // Answers.
 
-  bool free() const { return rate_ == 0 && answers_ >= kBegun && !probing_; }
   void SentLimited(double now, uint32_t more);
   void Grow(double now, uint32_t more);
   void Alarm(double now);
