@@ -19,7 +19,7 @@ constexpr uint64_t kMaxUnusedBody = 64 << 10;
 // first range comes at one go with its head. Of whole bodies more at once costs a sixth less; still more leaves the
 // cache, and memory that has to be had anew each time. Of thousands of requests the buffers would be most of what the
 // process takes, while most of them wait for their origins.
-constexpr long kRangeBuffer = (16 << 10) - 1, kBodyBuffer = 64 << 10, kCrowdBuffer = (3 << 9) - 1;
+constexpr long kRangeBuffer = (16 << 10) - 1, kBodyBuffer = 64 << 10, kCrowdBuffer = 1536 - 1;
 
 StringList MakeList(std::initializer_list<std::string> texts) {
   curl_slist* list = nullptr;

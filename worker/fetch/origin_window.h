@@ -2,15 +2,14 @@
 //
 // Slow start as TCP's: each success adds one, so the window doubles every round trip, or every hundredth of a second
 // where those are shorter, until one of these:
-//   - the origin shows strain (most of what it is asked gets a 429 or 503, or there is a timeout): the window is halved, at most once per round trip,
-//     and grows by one per round from then on;
+//   - the origin shows strain (most of what it is asked gets a 429 or 503, or there is a timeout): the window is halved,
+//     at most once per round trip, and grows by one per round from then on;
 //   - answers take well longer to begin than they did, or wait for one another by the dozen: the window stays;
 //   - it is never filled, as answers come at once: it stays;
 //   - a round of a larger window brings no more answers per second, because the origin, the network or this
 //     machine gives no more: it stays for a round that is to confirm it, and then goes back to where the rate was
-//     reached, as BBR leaves its startup
-//     (draft-cardwell-iccrg-bbr-congestion-control section 4.3.1.2), and tries again after a while. More
-//     requests would only wait for one another, and each connection costs both sides.
+//     reached, as BBR leaves its startup (draft-cardwell-iccrg-bbr-congestion-control section 4.3.1.2), and tries again
+//     after a while. More requests would only wait for one another, and each connection costs both sides.
 #pragma once
 
 #include <cstdint>
