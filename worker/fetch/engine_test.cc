@@ -378,6 +378,23 @@ TEST(Engine, RefusesACaFileThatIsNone) {
   EXPECT_FALSE(Engine::Create(options).ok());
 }
 
+// Path and query reach the origin as they were given, whichever way libcurl is told them: dot segments are taken out, and
+// fragments are not sent.
+TEST(Engine, AsksForThePathThatWasGiven) {
+  std::vector<std::string> asked;  // One thread, one request at a time.
+  ScriptedOrigin origin([&](const ScriptedOrigin::Request& request) {
+    asked.push_back(request.path);
+    return Answer{ScriptedOrigin::Http(200, {}, "hi")};
+  });
+  const auto engine = MakeEngine();
+  for (const char* path : {"/a.jpg", "/a%20b/[1].jpg?x=1&y=%2F", "/a/../b/./c.jpg?q=/../z", "/d.jpg?w=1#part",
+                           "/e f.jpg", "/"}) {
+    EXPECT_EQ(Submit(*engine, origin.Url(path)).get().failure, Failure::kNone) << path;
+  }
+  EXPECT_EQ(asked, (std::vector<std::string>{"/a.jpg", "/a%20b/[1].jpg?x=1&y=%2F", "/b/c.jpg?q=/../z",
+                                             "/d.jpg?w=1", "/e%20f.jpg", "/"}));
+}
+
 // There is no header before it, least of all that of an earlier answer.
 TEST(Engine, AFoldedLineBehindTheStatusIsNobodys) {
   ScriptedOrigin origin([](const ScriptedOrigin::Request& request) {
