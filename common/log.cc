@@ -20,6 +20,8 @@ spdlog::level::level_enum ToSpdlog(Level level) {
       return spdlog::level::warn;
     case Level::kError:
       return spdlog::level::err;
+    case Level::kNothing:
+      return spdlog::level::critical;
   }
   return spdlog::level::err;
 }
@@ -52,7 +54,7 @@ void Write(Level level, absl::string_view message) {
 }
 
 void CheckFailed(const char* file, int line, const char* condition) {
-  Error("%s:%d: check failed: %s", file, line, condition);
+  Logger().critical("{}:{}: check failed: {}", file, line, condition);
   std::abort();
 }
 

@@ -12,7 +12,9 @@
 
 namespace imgfleet::log {
 
-enum class Level { kDebug, kInfo, kWarning, kError };
+// kNothing only for Init: not even errors are written, but what ends the program is. For tests that provoke errors by
+// the thousand.
+enum class Level { kDebug, kInfo, kWarning, kError, kNothing };
 
 // Called once at the start of main: lines below `level` are dropped, and `role` stands in each line.
 void Init(absl::string_view role, Level level);
@@ -34,7 +36,7 @@ void Warning(const absl::FormatSpec<Args...>& format, const Args&... args) {
 }
 template <typename... Args>
 void Error(const absl::FormatSpec<Args...>& format, const Args&... args) {
-  Write(Level::kError, absl::StrFormat(format, args...));
+  if (Enabled(Level::kError)) Write(Level::kError, absl::StrFormat(format, args...));
 }
 
 }  // namespace imgfleet::log

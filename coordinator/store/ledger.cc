@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/log.h"
 #include "common/status.h"
 #include "coordinator/store/batch.h"
 #include "coordinator/store/ledger_loop.h"
@@ -34,10 +35,24 @@ Command Report(Callback<core::CommitAnswer> done, size_t bytes, Apply apply) {
 
 }  // namespace
 
-Ledger::Ledger(std::unique_ptr<Store> store, const Clock& clock, Options options)
-    : loop_(std::make_unique<Loop>(std::move(store), clock, options)) {}
+Ledger::Ledger(std::unique_ptr<Store> store, const Clock& clock, Options options, Turned turned)
+    : clock_(clock), loop_(std::make_unique<Loop>(std::move(store), clock, options)) {
+  if (turned == Turned::kByItsThread) thread_ = std::make_unique<LoopThread>(*loop_);
+}
 
 Ledger::~Ledger() = default;
+
+bool Ledger::Turn() {
+  IMGFLEET_CHECK(thread_ == nullptr);
+  if (!loop_->asked() && loop_->next_due() > clock_.Boot()) return false;
+  loop_->Turn();
+  return true;
+}
+
+absl::Time Ledger::NextDue() const {
+  IMGFLEET_CHECK(thread_ == nullptr);
+  return loop_->next_due();
+}
 
 void Ledger::CreateJob(core::NewJob job, Callback<absl::StatusOr<core::Job>> done) {
   const size_t bytes = job.spec.size() + job.source.size();

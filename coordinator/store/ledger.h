@@ -15,6 +15,9 @@
 // service to take up: see JobsBeingRead.
 //
 // Thread-safe. Times are the ledger's own, read once per batch; callers pass durations.
+//
+// Where everything happens in one thread, as in the simulation, the ledger is turned by hand instead: it has no
+// thread, and nothing is committed but in Turn().
 #pragma once
 
 #include <cstdint>
@@ -45,8 +48,20 @@ class Ledger {
     absl::Duration disconnect_grace = absl::Seconds(2);
   };
 
-  Ledger(std::unique_ptr<Store> store, const Clock& clock, Options options);
-  ~Ledger();  // Finishes what is queued, then stops. No verb may be called any more.
+  enum class Turned { kByItsThread, kByHand };
+
+  Ledger(std::unique_ptr<Store> store, const Clock& clock, Options options,
+         Turned turned = Turned::kByItsThread);
+  // Finishes what is queued, then stops. No verb may be called any more. By hand, what was asked since the last Turn is
+  // dropped without an answer, as in a process that is killed.
+  ~Ledger();
+
+  // --- By hand only; all from one thread ----------------------------------------------------------------------
+
+  // Commits one batch of what was asked so far and what fell due, and calls back; true where either was there.
+  bool Turn();
+  // When something falls due.
+  absl::Time NextDue() const;
 
   // --- Jobs ---------------------------------------------------------------------------------------------------
 
@@ -111,7 +126,10 @@ class Ledger {
 
  private:
   class Loop;
+  class LoopThread;
+  const Clock& clock_;
   std::unique_ptr<Loop> loop_;
+  std::unique_ptr<LoopThread> thread_;  // Null by hand.
 };
 
 }  // namespace imgfleet::store

@@ -20,16 +20,12 @@ Ledger::Loop::Loop(std::unique_ptr<Store> store, const Clock& clock, Options opt
   // Before anybody can read what the last coordinator left. A failure is met again, and told, by the first
   // batch.
   (void)Commit(nullptr, 0);
-  thread_ = std::thread([this] { Run(); });
 }
 
-Ledger::Loop::~Loop() {
-  {
-    absl::MutexLock lock(&mutex_);
-    stopping_ = true;
-    wake_.Signal();
-  }
-  thread_.join();
+void Ledger::Loop::Stop() {
+  absl::MutexLock lock(&mutex_);
+  stopping_ = true;
+  wake_.Signal();
 }
 
 void Ledger::Loop::Enqueue(Command command) {
@@ -38,24 +34,34 @@ void Ledger::Loop::Enqueue(Command command) {
   wake_.Signal();
 }
 
-void Ledger::Loop::Run() {
-  std::vector<Command> batch;
-  while (Gather(batch)) Process(batch);
+bool Ledger::Loop::asked() const {
+  absl::MutexLock lock(&mutex_);
+  return !queue_.empty();
 }
 
-bool Ledger::Loop::Gather(std::vector<Command>& batch) {
-  batch.clear();
+bool Ledger::Loop::WaitForWork() {
   const absl::Duration rest = std::max(next_due_ - clock_.Boot(), absl::ZeroDuration());
   absl::MutexLock lock(&mutex_);
   // Woken for nothing, it finds nothing due: a batch of no commands.
   if (!stopping_ && queue_.empty()) wake_.WaitWithTimeout(&mutex_, rest);
+  return !queue_.empty() || !stopping_;
+}
+
+void Ledger::Loop::Turn() {
+  std::vector<Command> batch = Gather();
+  Process(batch);
+}
+
+std::vector<Command> Ledger::Loop::Gather() {
+  std::vector<Command> batch;
   size_t bytes = 0;
+  absl::MutexLock lock(&mutex_);
   while (!queue_.empty() && batch.size() < kMaxBatchCommands && bytes < kMaxBatchBytes) {
     bytes += queue_.front().bytes;
     batch.push_back(std::move(queue_.front()));
     queue_.pop_front();
   }
-  return !batch.empty() || !stopping_;
+  return batch;
 }
 
 void Ledger::Loop::Process(std::vector<Command>& batch) {
@@ -99,6 +105,17 @@ absl::Status Ledger::Loop::Commit(Command* commands, size_t count) {
   next_due_ = next_due;
   if (!changes.jobs.empty() || changes.work_available) listeners_.Tell(changes);
   return absl::OkStatus();
+}
+
+Ledger::LoopThread::LoopThread(Loop& loop) : loop_(loop) {
+  thread_ = std::thread([this] {
+    while (loop_.WaitForWork()) loop_.Turn();
+  });
+}
+
+Ledger::LoopThread::~LoopThread() {
+  loop_.Stop();
+  thread_.join();
 }
 
 }  // namespace imgfleet::store

@@ -1,6 +1,6 @@
-// The ledger's thread: gathers what is asked while the last transaction was being written, puts it into the
-// next one, and answers when that is durable. So a lone verb waits for nobody, and under load one sync of the
-// disk serves hundreds.
+// How the ledger works: what is asked while the last transaction was being written is gathered, put into the
+// next one, and answered when that is durable. So a lone verb waits for nobody, and under load one sync of the
+// disk serves hundreds. Loop does that a batch at a time, whenever somebody turns it; LoopThread is who does.
 #pragma once
 
 #include <deque>
@@ -36,16 +36,28 @@ struct Command {
 class Ledger::Loop {
  public:
   Loop(std::unique_ptr<Store> store, const Clock& clock, Options options);
-  ~Loop();
 
+  // Thread-safe.
   void Enqueue(Command command);
   std::shared_ptr<void> Listen(Listener listener) { return listeners_.Add(std::move(listener)); }
   Store& store() { return *store_; }
+  // Everything asked so far is still to be done; WaitForWork then says that it is time to end.
+  void Stop();
+
+  // --- Of the one that turns it -------------------------------------------------------------------------------
+
+  // Until somebody has asked for something or something falls due. False when all is done and the ledger ends.
+  bool WaitForWork();
+  // Makes one batch of what was asked so far and of what fell due, and answers it. Where there is neither, it
+  // commits nothing but what the clock says.
+  void Turn();
+  // Whether anything was asked that no Turn has answered.
+  bool asked() const;
+  // When Turn has something to do although nobody asks, as far as is known.
+  absl::Time next_due() const { return next_due_; }
 
  private:
-  void Run();
-  // False when all is done and the ledger ends. May be empty: then something fell due.
-  bool Gather(std::vector<Command>& batch);
+  std::vector<Command> Gather();
   void Process(std::vector<Command>& batch);
   // One transaction of these commands; OK when durable.
   absl::Status Commit(Command* commands, size_t count);
@@ -56,16 +68,25 @@ class Ledger::Loop {
 
   Listeners listeners_;
 
-  // The thread's own.
+  // Of the one that turns it.
   bool recovered_ = false;
   bool failing_ = false;
   absl::Time next_due_ = absl::InfiniteFuture();
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   absl::CondVar wake_;
   std::deque<Command> queue_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+};
 
+// Turns a loop as long as it lives. At its end it finishes what is queued.
+class Ledger::LoopThread {
+ public:
+  explicit LoopThread(Loop& loop);
+  ~LoopThread();
+
+ private:
+  Loop& loop_;
   std::thread thread_;
 };
 

@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -143,7 +144,8 @@ class Agent {
 
   uint64_t next_lease_ = 1;
   uint64_t next_chunk_ = 1;
-  absl::flat_hash_map<uint64_t, std::unique_ptr<HeldLease>> held_;
+  // In the order in which they came: what is sent of all of them goes in that order, the same on every run.
+  std::map<uint64_t, std::unique_ptr<HeldLease>> held_;
   absl::flat_hash_map<Shard, uint64_t> by_shard_;
   std::deque<uint64_t> waiting_;  // Leases with items that were not started, first come first served.
   uint32_t running_ = 0;
