@@ -68,6 +68,11 @@ install_packages() {
     # Boost 1.81's -dev packages conflict with those of 1.74; taking someone's packages away is not ours to decide.
     fail "apt would have to remove $(sed -n 's/^Remv \([^ ]*\).*/\1/p' <<< "$plan" | tr '\n' ' ')first. If you can do without, remove them and run again."
   fi
+  # The tests start servers of their own; Debian's package would make one that runs from boot on.
+  if [[ " $* " == *" postgresql-15 "* ]] && [ ! -d /etc/postgresql ]; then
+    as_root "${apt[@]}" --yes --no-install-recommends install postgresql-common > /dev/null || fail "apt-get install failed (above)."
+    as_root sed -i 's/^#\? *create_main_cluster *=.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+  fi
   as_root "${apt[@]}" --yes --no-install-recommends install "$@" > /dev/null ||
     fail "apt-get install failed (above)."
   # The tests and the demo start an nginx of their own; the one that Debian's package starts on port 80 is not wanted.

@@ -33,10 +33,11 @@ class SqliteUnderTest final : public StoreUnderTest {
 
 }  // namespace
 
-TemporaryFolder::TemporaryFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "store.XXXXXX").string();
-  IMGFLEET_CHECK(mkdtemp(name.data()) != nullptr);
-  path_ = std::move(name);
+TemporaryFolder::TemporaryFolder()
+    : TemporaryFolder((std::filesystem::temp_directory_path() / "store.XXXXXX").string()) {}
+
+TemporaryFolder::TemporaryFolder(std::string pattern) : path_(std::move(pattern)) {
+  IMGFLEET_CHECK(mkdtemp(path_.data()) != nullptr);
 }
 
 TemporaryFolder::~TemporaryFolder() {

@@ -15,6 +15,7 @@ namespace imgfleet::store {
 class TemporaryFolder {
  public:
   TemporaryFolder();
+  explicit TemporaryFolder(std::string pattern);  // As mkdtemp(3) takes it.
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
   ~TemporaryFolder();
