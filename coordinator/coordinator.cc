@@ -57,7 +57,7 @@ class Coordinator::Parts {
         ledger_(std::make_unique<store::Ledger>(std::move(store), clock, LedgerOptions(options))),
         counting_(std::make_unique<service::LedgerMetrics>(*ledger_, metrics)),
         workers_(*ledger_, clock, metrics, WorkersOptions(options)),
-        lists_(*ledger_, clock, options.list_roots, options.list_threads,
+        lists_(*ledger_, clock, options.list_roots, options.spool, options.list_threads,
                [this](const std::string& job_id) { workers_.JobEnded(job_id); }),
         jobs_(*ledger_, clock, watch_, readers_, lists_,
               [this](const std::string& job_id) { workers_.JobEnded(job_id); }),

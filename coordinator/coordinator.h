@@ -33,6 +33,7 @@ class Coordinator {
     config::HostPort listen;        // Empty: this process only. Port 0: the system chooses.
     std::string store = "memory:";  // As store::OpenStore takes it.
     std::vector<std::string> list_roots;
+    std::string spool;  // Folder for temporary files, of large lists; empty: $TMPDIR, or /tmp.
     absl::Duration lease_period = absl::Seconds(15);
     absl::Duration max_stream_age = absl::Minutes(10);  // Of a worker's stream.
     int list_threads = 2;                               // Parse lists.

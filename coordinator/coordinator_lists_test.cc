@@ -195,7 +195,7 @@ class HalfReadTest : public CoordinatorTest {
     ledger.CreateJob(job, [&](absl::StatusOr<core::Job> made) { created.set_value(std::move(made)); });
     ASSERT_TRUE(created.get_future().get().ok());
     service::Stopping stopping;
-    service::ListJob list(ledger, stopping, {"half.tsv", {}, "", ""});
+    service::ListJob list(ledger, stopping, {"half.tsv", {}, "", ""}, "");
     ASSERT_TRUE(list.Attach(id_, 0).ok());
     ASSERT_TRUE(list.Feed(absl::string_view(text_).substr(0, text_.size() / 2)).ok());
     const uint64_t items = ledger.GetJob(id_)->items;

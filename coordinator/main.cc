@@ -27,6 +27,8 @@ struct Settings {
     program.Text("store", "STORE", &coordinator.store,
                  "Where jobs are kept: sqlite:PATH, or memory: for as long as the process lives.");
     program.Texts("list-root", "DIR", &coordinator.list_roots, "A folder that jobs may name list files in.");
+    program.Text("spool", "DIR", &coordinator.spool,
+                 "The folder for temporary files: ids of long lists. Empty: $TMPDIR, or /tmp.");
     program.Duration("lease-period", &coordinator.lease_period, absl::Seconds(1), absl::Hours(1),
                      "How long a worker's lease holds without a word from it.");
     program.AddDaemon(&daemon);

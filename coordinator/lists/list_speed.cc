@@ -25,11 +25,14 @@ int main(int argc, char** argv) {
 
   uint64_t rows = 0, bad = 0, shards = 0, bytes = 0;
   lists::ListParser parser({.name = argv[1]});
-  lists::ShardBuilder builder;
-  const auto sink = [&](const lists::Row& row) {
+  lists::ShardBuilder builder("");
+  const auto sink = [&](const lists::Row& row) -> absl::Status {
     ++rows;
     bad += !row.error.empty();
-    if (cut) shards += builder.Add(row).has_value();
+    if (!cut) return absl::OkStatus();
+    const auto shard = builder.Add(row);
+    if (!shard.ok()) return shard.status();
+    shards += shard->has_value();
     return absl::OkStatus();
   };
   std::string buffer(256 << 10, '\0');

@@ -15,15 +15,16 @@ constexpr uint64_t kItemOverhead = 16;
 
 }  // namespace
 
-ShardBuilder::ShardBuilder() : ids_(absl::Uniform<uint64_t>(absl::BitGen())) {}
+ShardBuilder::ShardBuilder(std::string spool)
+    : ids_(absl::Uniform<uint64_t>(absl::BitGen()), std::move(spool)) {}
 
-std::optional<core::NewShard> ShardBuilder::Add(const Row& row) {
+absl::StatusOr<std::optional<core::NewShard>> ShardBuilder::Add(const Row& row) {
   std::optional<core::NewShard> full;
   const uint64_t bytes = row.id.size() + row.url.size() + row.error.size() + kItemOverhead;
   if (!sharder_.Fits(bytes)) full = Cut();
   sharder_.Add(bytes);
   v1::Item& item = *batch_.add_items();
-  NameRow(row, *item.mutable_id());
+  RETURN_IF_ERROR(NameRow(row, *item.mutable_id()));
   item.set_url(row.url.data(), row.url.size());
   if (!row.error.empty()) AddOutcome(row, item);
   ++next_index_;
@@ -35,14 +36,18 @@ std::optional<core::NewShard> ShardBuilder::Finish() {
   return Cut();
 }
 
-void ShardBuilder::NameRow(const Row& row, std::string& id) {
+absl::Status ShardBuilder::NameRow(const Row& row, std::string& id) {
   if (row.id.empty()) {
     id = absl::StrCat(next_index_);
   } else {
     id.assign(row.id.data(), row.id.size());
   }
   // Once more where the list has an id that looks like a made one.
-  while (!ids_.Insert(id)) absl::StrAppend(&id, "#", next_index_);
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool is_new, ids_.Insert(id));
+    if (is_new) return absl::OkStatus();
+    absl::StrAppend(&id, "#", next_index_);
+  }
 }
 
 void ShardBuilder::AddOutcome(const Row& row, const v1::Item& item) {

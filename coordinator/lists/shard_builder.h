@@ -1,9 +1,10 @@
 // Cuts rows into shards: gives each its index and an id of its own, packs the items, and turns bad rows into
 // outcomes.
 //
-//   ShardBuilder builder;
-//   parser.Feed(bytes, [&](const Row& row) {
-//     if (std::optional<core::NewShard> shard = builder.Add(row)) append it to the job, and wait for that;
+//   ShardBuilder builder(spool);
+//   parser.Feed(bytes, [&](const Row& row) -> absl::Status {
+//     ASSIGN_OR_RETURN(std::optional<core::NewShard> shard, builder.Add(row));
+//     if (shard) append it to the job, and wait for that;
 //     return absl::OkStatus();
 //   });
 //   ... = builder.Finish();
@@ -18,6 +19,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "coordinator/core/sharder.h"
 #include "coordinator/core/types.h"
@@ -31,11 +33,13 @@ namespace imgfleet::lists {
 // Not thread-safe.
 class ShardBuilder {
  public:
-  // With a seed of the process for the ids' hashes.
-  ShardBuilder();
+  // With a seed of its own for the ids' hashes. `spool` is the folder for temporary files, which only lists with more
+  // than three quarters of a million ids need (lists/temporary_file.h).
+  explicit ShardBuilder(std::string spool);
 
-  // Adds the next row. Returns the shard before it where that has no room for the row.
-  std::optional<core::NewShard> Add(const Row& row);
+  // Adds the next row. Returns the shard before it where that has no room for the row. Fails where temporary files
+  // cannot be written; nothing can be added after that.
+  absl::StatusOr<std::optional<core::NewShard>> Add(const Row& row);
   // The last shard, unless there is nothing left.
   std::optional<core::NewShard> Finish();
 
@@ -44,7 +48,7 @@ class ShardBuilder {
 
  private:
   core::NewShard Cut();
-  void NameRow(const Row& row, std::string& id);
+  absl::Status NameRow(const Row& row, std::string& id);
   void AddOutcome(const Row& row, const v1::Item& item);
 
   core::Sharder sharder_;

@@ -16,10 +16,12 @@ namespace {
 using testing::ElementsAre;
 
 std::vector<core::NewShard> Build(const std::vector<Row>& rows) {
-  ShardBuilder builder;
+  ShardBuilder builder("");
   std::vector<core::NewShard> shards;
   for (const Row& row : rows) {
-    if (auto shard = builder.Add(row)) shards.push_back(*std::move(shard));
+    auto shard = builder.Add(row);
+    EXPECT_TRUE(shard.ok()) << shard.status();
+    if (*shard) shards.push_back(**std::move(shard));
   }
   if (auto shard = builder.Finish()) shards.push_back(*std::move(shard));
   EXPECT_FALSE(builder.Finish().has_value());

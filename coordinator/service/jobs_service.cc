@@ -112,9 +112,10 @@ grpc::ServerUnaryReactor* JobsService::CreateJob(grpc::CallbackServerContext* co
 void JobsService::CreateInline(const v1::JobSpec& spec, const v1::ItemBatch& items, const Done& done) {
   if (items.items_size() == 0) return done(absl::InvalidArgumentError("items: the list is empty"));
   std::vector<core::NewShard> shards;
-  lists::ShardBuilder builder;
-  const absl::Status read = lists::ReadItems(items, "items", [&](const lists::Row& row) {
-    if (auto shard = builder.Add(row)) shards.push_back(*std::move(shard));
+  lists::ShardBuilder builder(lists_.spool());
+  const absl::Status read = lists::ReadItems(items, "items", [&](const lists::Row& row) -> absl::Status {
+    ASSIGN_OR_RETURN(std::optional<core::NewShard> shard, builder.Add(row));
+    if (shard) shards.push_back(*std::move(shard));
     return absl::OkStatus();
   });
   if (!read.ok()) return done(read);

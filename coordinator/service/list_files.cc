@@ -85,11 +85,12 @@ class ListFiles::Reading {
   bool read_to_end_ = false;
 };
 
-ListFiles::ListFiles(store::Ledger& ledger, const Clock& clock, std::vector<std::string> roots, int threads,
-                     JobEnded job_ended)
+ListFiles::ListFiles(store::Ledger& ledger, const Clock& clock, std::vector<std::string> roots,
+                     std::string spool, int threads, JobEnded job_ended)
     : ledger_(ledger),
       clock_(clock),
       roots_(std::move(roots)),
+      spool_(std::move(spool)),
       job_ended_(std::move(job_ended)),
       threads_(threads) {}
 
@@ -105,7 +106,7 @@ absl::StatusOr<std::shared_ptr<ListFiles::Reading>> ListFiles::Open(const v1::Li
   ASSIGN_OR_RETURN(OwnedFd fd, OpenBeneath(roots_, file.path()));
   auto job = std::make_unique<ListJob>(
       ledger_, stopping_,
-      lists::ListParser::Options{file.path(), file.format(), file.url_column(), file.id_column()});
+      lists::ListParser::Options{file.path(), file.format(), file.url_column(), file.id_column()}, spool_);
   return std::make_shared<Reading>(std::move(fd), file, std::move(job));
 }
 

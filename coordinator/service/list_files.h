@@ -28,9 +28,9 @@ class ListFiles {
   using Created = std::function<void(absl::StatusOr<core::Job>)>;
   using JobEnded = std::function<void(const std::string& job_id)>;
 
-  // `job_ended` is called when a list has failed its job.
-  ListFiles(store::Ledger& ledger, const Clock& clock, std::vector<std::string> roots, int threads,
-            JobEnded job_ended);
+  // `spool` is the folder for temporary files. `job_ended` is called when a list has failed its job.
+  ListFiles(store::Ledger& ledger, const Clock& clock, std::vector<std::string> roots, std::string spool,
+            int threads, JobEnded job_ended);
   ~ListFiles();
 
   // Makes the job once the list's header was found good, answers when it is durable, and reads on. `spec` is complete.
@@ -44,6 +44,7 @@ class ListFiles {
   // Where lists are parsed, uploaded ones too: their work may wait for the ledger.
   Threads& threads() { return threads_; }
   Stopping& stopping() { return stopping_; }
+  const std::string& spool() const { return spool_; }
 
  private:
   class Reading;
@@ -58,6 +59,7 @@ class ListFiles {
   store::Ledger& ledger_;
   const Clock& clock_;
   const std::vector<std::string> roots_;
+  const std::string spool_;
   const JobEnded job_ended_;
   Stopping stopping_;
   Threads threads_;

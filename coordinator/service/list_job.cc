@@ -15,16 +15,22 @@ constexpr Backoff kStoreRetry{absl::Milliseconds(200), absl::Seconds(5)};
 
 }  // namespace
 
-ListJob::ListJob(store::Ledger& ledger, Stopping& stopping, lists::ListParser::Options options)
-    : ledger_(ledger), stopping_(stopping), parser_(std::move(options)) {}
+ListJob::ListJob(store::Ledger& ledger, Stopping& stopping, lists::ListParser::Options options,
+                 std::string spool)
+    : ledger_(ledger), stopping_(stopping), parser_(std::move(options)), builder_(std::move(spool)) {}
 
 absl::Status ListJob::Feed(absl::string_view bytes) {
-  return parser_.Feed(bytes, [this](const lists::Row& row) { return Take(builder_.Add(row)); });
+  return parser_.Feed(bytes, [this](const lists::Row& row) { return AddRow(row); });
 }
 
 absl::Status ListJob::Finish() {
-  RETURN_IF_ERROR(parser_.Finish([this](const lists::Row& row) { return Take(builder_.Add(row)); }));
+  RETURN_IF_ERROR(parser_.Finish([this](const lists::Row& row) { return AddRow(row); }));
   return Take(builder_.Finish());
+}
+
+absl::Status ListJob::AddRow(const lists::Row& row) {
+  ASSIGN_OR_RETURN(std::optional<core::NewShard> shard, builder_.Add(row));
+  return Take(std::move(shard));
 }
 
 absl::Status ListJob::Attach(std::string job_id, uint64_t skip_items) {

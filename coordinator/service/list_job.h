@@ -23,7 +23,8 @@ namespace imgfleet::service {
 class ListJob {
  public:
   // `stopping` ends waits for a failing store.
-  ListJob(store::Ledger& ledger, Stopping& stopping, lists::ListParser::Options options);
+  // `spool`: the folder for temporary files.
+  ListJob(store::Ledger& ledger, Stopping& stopping, lists::ListParser::Options options, std::string spool);
 
   // The next bytes of the list. Before Attach, shards are kept: feed no more than it takes to see a first row.
   // INVALID_ARGUMENT where the list is bad from here on; FAILED_PRECONDITION where the job has ended meanwhile;
@@ -39,6 +40,7 @@ class ListJob {
   uint64_t rows() const { return builder_.items(); }
 
  private:
+  absl::Status AddRow(const lists::Row& row);
   absl::Status Take(std::optional<core::NewShard> shard);
   absl::Status Append(core::NewShard shard);
 

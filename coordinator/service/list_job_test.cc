@@ -55,7 +55,7 @@ class ListJobTest : public ::testing::Test {
     EXPECT_TRUE(store::Create(ledger_, "job").ok());
     full_ = true;
     return std::async(std::launch::async, [this] {
-      ListJob list(ledger_, stopping_, {"list.tsv", {}, "", ""});
+      ListJob list(ledger_, stopping_, {"list.tsv", {}, "", ""}, "");
       absl::Status status = list.Attach("job", 0);
       if (status.ok()) status = list.Feed("url\nhttp://h/1\nhttp://h/2\n");
       return status.ok() ? list.Finish() : status;

@@ -112,7 +112,8 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
     name_ = file.path().empty() ? "upload" : file.path();
     list_ = std::make_unique<ListJob>(
         context_.ledger, context_.lists.stopping(),
-        lists::ListParser::Options{name_, file.format(), file.url_column(), file.id_column()});
+        lists::ListParser::Options{name_, file.format(), file.url_column(), file.id_column()},
+        context_.lists.spool());
     return absl::OkStatus();
   }
 
