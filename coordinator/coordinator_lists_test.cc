@@ -198,6 +198,9 @@ class HalfReadTest : public CoordinatorTest {
     service::ListJob list(ledger, stopping, {"half.tsv", {}, "", ""}, "");
     ASSERT_TRUE(list.Attach(id_, 0).ok());
     ASSERT_TRUE(list.Feed(absl::string_view(text_).substr(0, text_.size() / 2)).ok());
+    std::promise<absl::Status> appended;  // What was under way.
+    ledger.Tick([&](absl::Status status) { appended.set_value(std::move(status)); });
+    ASSERT_TRUE(appended.get_future().get().ok());
     const uint64_t items = ledger.GetJob(id_)->items;
     ASSERT_GT(items, 0u);
     ASSERT_LT(items, kRows / 2);

@@ -1,6 +1,6 @@
 #include "coordinator/service/list_job.h"
 
-#include <future>
+#include <memory>
 #include <utility>
 
 #include "absl/random/random.h"
@@ -25,7 +25,9 @@ absl::Status ListJob::Feed(absl::string_view bytes) {
 
 absl::Status ListJob::Finish() {
   RETURN_IF_ERROR(parser_.Finish([this](const lists::Row& row) { return AddRow(row); }));
-  return Take(builder_.Finish());
+  RETURN_IF_ERROR(Take(builder_.Finish()));
+  while (!under_way_.empty()) RETURN_IF_ERROR(Settle());
+  return absl::OkStatus();
 }
 
 absl::Status ListJob::AddRow(const lists::Row& row) {
@@ -50,24 +52,68 @@ absl::Status ListJob::Take(std::optional<core::NewShard> shard) {
 }
 
 absl::Status ListJob::Append(core::NewShard shard) {
-  absl::BitGen random;
-  for (uint32_t failures = 0; !stopping_.stopped();) {
-    std::promise<absl::Status> appended;
-    ledger_.AppendShard(job_id_, shard, [&](const absl::Status& status) { appended.set_value(status); });
-    const absl::Status status = appended.get_future().get();
-    if (status.ok()) return status;
-    switch (status.code()) {
-      case absl::StatusCode::kInvalidArgument:
-      case absl::StatusCode::kFailedPrecondition:
-      case absl::StatusCode::kNotFound:
-      case absl::StatusCode::kOutOfRange:
-        return absl::FailedPreconditionError(status.message());
-      default:
-        // The store cannot take it now (a full disk, a server away): the list waits.
-        stopping_.Rest(kStoreRetry.Wait(++failures, absl::Uniform(random, 0.0, 1.0)));
-    }
+  while (!under_way_.empty() &&
+         (under_way_.size() >= kShardsAhead || under_way_bytes_ + shard.payload.size() > kBytesAhead)) {
+    RETURN_IF_ERROR(Settle());
   }
-  return absl::CancelledError("the coordinator is stopping");
+  Send(std::move(shard));
+  return absl::OkStatus();
+}
+
+void ListJob::Send(core::NewShard shard) {
+  // Not of this object: a list that breaks off waits for none of its shards.
+  auto promise = std::make_shared<std::promise<absl::Status>>();
+  under_way_bytes_ += shard.payload.size();
+  under_way_.push_back({shard, promise->get_future()});
+  ledger_.AppendShard(job_id_, std::move(shard),
+                      [promise](const absl::Status& status) { promise->set_value(status); });
+}
+
+absl::Status ListJob::Settle() {
+  if (stopping_.stopped()) return absl::CancelledError("the coordinator is stopping");
+  const absl::Status status = under_way_.front().appended.get();
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      failures_ = 0;
+      Forget();
+      return status;
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kOutOfRange:
+      return absl::FailedPreconditionError(status.message());
+    case absl::StatusCode::kInvalidArgument:
+      return SettleRefused(status);
+    default:
+      return SendAgain();
+  }
+}
+
+// A transaction whose end was not learned may have been durable all the same: then the shard is there already.
+absl::Status ListJob::SettleRefused(const absl::Status& why) {
+  const core::NewShard& shard = under_way_.front().shard;
+  const absl::StatusOr<core::Job> job = ledger_.GetJob(job_id_);
+  if (!job.ok() || job->items < shard.first_index + shard.items) {
+    return absl::FailedPreconditionError(why.message());
+  }
+  Forget();
+  return absl::OkStatus();
+}
+
+absl::Status ListJob::SendAgain() {
+  for (size_t i = 1; i < under_way_.size(); ++i) under_way_[i].appended.wait();
+  // The store cannot take it now (a full disk, a server away): the list waits.
+  absl::BitGen random;
+  if (stopping_.Rest(kStoreRetry.Wait(++failures_, absl::Uniform(random, 0.0, 1.0)))) {
+    return absl::CancelledError("the coordinator is stopping");
+  }
+  under_way_bytes_ = 0;
+  for (UnderWay& shard : std::exchange(under_way_, {})) Send(std::move(shard.shard));
+  return absl::OkStatus();
+}
+
+void ListJob::Forget() {
+  under_way_bytes_ -= under_way_.front().shard.payload.size();
+  under_way_.pop_front();
 }
 
 }  // namespace imgfleet::service

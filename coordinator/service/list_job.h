@@ -1,10 +1,13 @@
 // The rows of one list on their way into one job: parsed, cut into shards, appended one after the other.
 //
-// Blocks on the ledger while a shard is being appended, which is what bounds memory: it holds the shard that is being
+// A few shards are on their way into the ledger at a time, so that one transaction takes several; while there are no
+// more to be had (kShardsAhead, kBytesAhead), it blocks on the ledger. Besides them it holds the shard that is being
 // filled and the parser's row. Not thread-safe; any thread but the ledger's.
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <future>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +23,10 @@
 
 namespace imgfleet::service {
 
+// Shards that may be on their way into the ledger, and their bytes in sum unless it is one alone.
+inline constexpr size_t kShardsAhead = 32;
+inline constexpr uint64_t kBytesAhead = 4 << 20;
+
 class ListJob {
  public:
   // `stopping` ends waits for a failing store.
@@ -30,10 +37,11 @@ class ListJob {
   // INVALID_ARGUMENT where the list is bad from here on; FAILED_PRECONDITION where the job has ended meanwhile;
   // CANCELLED where the coordinator stops.
   absl::Status Feed(absl::string_view bytes);
-  // The list is read to its end.
+  // The list is read to its end, and all its shards are durable once this has returned.
   absl::Status Finish();
 
-  // From here on shards go into this job, except those of its first `skip_items`, which it has already.
+  // From here on shards go into this job, except those of its first `skip_items`, which it has already. Whether one could
+  // be appended may be told by a later call.
   absl::Status Attach(std::string job_id, uint64_t skip_items);
 
   const std::string& job_id() const { return job_id_; }
@@ -43,6 +51,13 @@ class ListJob {
   absl::Status AddRow(const lists::Row& row);
   absl::Status Take(std::optional<core::NewShard> shard);
   absl::Status Append(core::NewShard shard);
+  void Send(core::NewShard shard);
+  // Waits for the oldest shard under way.
+  absl::Status Settle();
+  absl::Status SettleRefused(const absl::Status& why);
+  // The store could not take the oldest, so none after it was taken either: waits, and sends them all again.
+  absl::Status SendAgain();
+  void Forget();
 
   store::Ledger& ledger_;
   Stopping& stopping_;
@@ -51,6 +66,14 @@ class ListJob {
   std::string job_id_;  // Empty: not attached.
   uint64_t skip_items_ = 0;
   std::vector<core::NewShard> kept_;
+
+  struct UnderWay {
+    core::NewShard shard;
+    std::future<absl::Status> appended;
+  };
+  std::deque<UnderWay> under_way_;
+  uint64_t under_way_bytes_ = 0;
+  uint32_t failures_ = 0;  // In a row.
 };
 
 }  // namespace imgfleet::service

@@ -15,10 +15,16 @@ namespace {
 // Fails as a full disk does, as long as it is told to.
 class FullStore final : public store::Store {
  public:
-  FullStore(std::unique_ptr<Store> store, std::atomic<bool>& full, std::promise<void>& refused)
-      : store_(std::move(store)), full_(full), refused_(refused) {}
+  FullStore(std::unique_ptr<Store> store, std::atomic<bool>& full, std::promise<void>& refused,
+            int fail_every = 0)
+      : store_(std::move(store)), fail_every_(fail_every), full_(full), refused_(refused) {}
 
   absl::Status Transact(absl::FunctionRef<absl::Status(store::Transaction&)> body) override {
+    if (fail_every_ > 0 && ++transactions_ % fail_every_ == 0) {
+      // Every other time it fails after it was durable: its answer was lost.
+      if (transactions_ / fail_every_ % 2 == 0) (void)store_->Transact(body);
+      return absl::UnavailableError("server away");
+    }
     if (!full_) return store_->Transact(body);
     if (!std::exchange(told_, true)) refused_.set_value();
     return absl::ResourceExhaustedError("disk full");
@@ -43,6 +49,8 @@ class FullStore final : public store::Store {
 
  private:
   const std::unique_ptr<Store> store_;
+  const int fail_every_;
+  int transactions_ = 0;
   std::atomic<bool>& full_;
   std::promise<void>& refused_;
   bool told_ = false;
@@ -83,6 +91,32 @@ TEST_F(ListJobTest, EndsWithTheCoordinatorThoughTheStoreFails) {
   stopping_.Stop();
   EXPECT_TRUE(absl::IsCancelled(read.get()));
   EXPECT_EQ(ledger_.GetJob("job")->items, 0u);
+}
+
+// Many shards are under way when the store fails, before or after a transaction was durable: each gets in once.
+TEST(ListJob, EveryShardGetsInOnceThoughTheStoreFailsNowAndThen) {
+  std::atomic<bool> full = false;
+  std::promise<void> refused;
+  store::Ledger ledger(
+      std::make_unique<FullStore>(store::NewMemoryStore(Clock::System()), full, refused, /*fail_every=*/5),
+      Clock::System(), store::Ledger::Options());
+  while (!store::Create(ledger, "job").ok() && !ledger.GetJob("job").ok()) {
+  }
+  Stopping stopping;
+  ListJob list(ledger, stopping, {"list.txt", {}, "", ""});
+  ASSERT_TRUE(list.Attach("job", 0).ok());
+  constexpr uint64_t kRows = 60'000;
+  for (uint64_t row = 0; row < kRows; ++row) {
+    ASSERT_EQ(list.Feed(absl::StrCat("http://h/", row, "\n")), absl::OkStatus());
+  }
+  ASSERT_EQ(list.Finish(), absl::OkStatus());
+  EXPECT_EQ(ledger.GetJob("job")->items, kRows);
+  for (uint64_t index = 0; index < kRows;) {
+    const auto shard = ledger.ReadShardAt("job", index);
+    ASSERT_TRUE(shard.ok() && shard->has_value());
+    ASSERT_EQ((*shard)->first_index, index);
+    index += (*shard)->items;
+  }
 }
 
 TEST(Stopping, EndsARest) {

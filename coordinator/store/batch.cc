@@ -21,6 +21,8 @@ constexpr size_t kTurns = 64;
 // READY shards looked up at a time.
 constexpr size_t kReadyAhead = 8;
 constexpr size_t kDueAtOnce = 256;
+// Items that all leases of one batch may carry in sum, a first shard for each Acquire aside: bounds memory.
+constexpr uint64_t kMaxLeasedBytes = 16 << 20;
 
 absl::Status NoJob(const std::string& id) {
   return absl::NotFoundError(absl::StrCat("there is no job ", id));
@@ -241,7 +243,7 @@ absl::Status Batch::Acquire(const std::string& holder, uint64_t max_items, uint6
   ASSIGN_OR_RETURN(std::vector<core::Share> shares, transaction_.ReadyJobs(kTurns));
   std::vector<Turn> turns;
   for (core::Share& share : shares) turns.push_back({std::move(share), {}});
-  core::Room room{max_items, max_bytes};
+  core::Room room{max_items, std::min(max_bytes, kMaxLeasedBytes - std::min(kMaxLeasedBytes, leased_bytes_))};
   while (room.items > 0 && !turns.empty()) {
     const auto turn = std::min_element(turns.begin(), turns.end(), [](const Turn& a, const Turn& b) {
       return core::ComesBefore(a.share, b.share);
@@ -258,6 +260,7 @@ absl::Status Batch::Acquire(const std::string& holder, uint64_t max_items, uint6
     ASSIGN_OR_RETURN(core::LeasedShard leased, LeaseTo(holder, *job, *shard));
     turn->share.leased_items += leased.offsets.size();
     room.Take(leased.offsets.size(), leased.payload.size());
+    leased_bytes_ += leased.payload.size();
     answer.push_back(std::move(leased));
   }
   return absl::OkStatus();

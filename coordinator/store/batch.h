@@ -98,6 +98,7 @@ class Batch {
   bool work_available_ = false;
   core::Counts outcomes_;
   uint64_t leases_lapsed_ = 0;
+  uint64_t leased_bytes_ = 0;
 };
 
 }  // namespace imgfleet::store

@@ -1,5 +1,6 @@
 #include "coordinator/store/ledger.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +11,9 @@
 
 namespace imgfleet::store {
 namespace {
+
+// What an item takes of a lease, generously.
+constexpr uint64_t kLikelyItemBytes = 256;
 
 // A verb whose answer is a value or the store's failure. `apply` may be called again after a failure.
 template <typename T, typename Apply>
@@ -87,8 +91,8 @@ void Ledger::CancelJob(std::string job_id, Callback<absl::StatusOr<core::Job>> d
 
 void Ledger::Acquire(std::string holder, uint64_t max_items, uint64_t max_bytes,
                      Callback<absl::StatusOr<std::vector<core::LeasedShard>>> done) {
-  // The answer is what is large here.
-  const size_t bytes = max_bytes < kMaxBatchBytes ? max_bytes : kMaxBatchBytes;
+  // The answer is what is large here, though seldom as large as it may be: the batch sees to that.
+  const size_t bytes = std::min<uint64_t>(max_bytes, max_items * kLikelyItemBytes);
   loop_->Enqueue(Ask<std::vector<core::LeasedShard>>(
       std::move(done), bytes, [holder = std::move(holder), max_items, max_bytes](Batch& batch, auto& answer) {
         return batch.Acquire(holder, max_items, max_bytes, *answer);
