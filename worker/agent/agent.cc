@@ -21,6 +21,9 @@ absl::Duration FromProto(const google::protobuf::Duration& duration) {
 Agent::Agent(Options options) : options_(std::move(options)) { IMGFLEET_CHECK(options_.capacity_items > 0); }
 
 Agent::Output Agent::Take() {
+  for (const uint64_t id : std::exchange(urgent_due_, {})) {
+    if (const auto found = held_.find(id); found != held_.end()) Flush(*found->second);
+  }
   StartWaiting();
   return std::exchange(output_, Output());
 }
@@ -86,7 +89,12 @@ void Agent::OnLease(const v1::Lease& lease, absl::Time now) {
   held.renewed = std::min(last_report_, now);
   outstanding_ += held.outstanding;
   by_shard_[key] = held.id;
-  waiting_.push_back(held.id);
+  std::unique_ptr<HeldJob>& job = jobs_[key.first];
+  if (job == nullptr) job = std::make_unique<HeldJob>();
+  held.job = job.get();
+  ++job->leases;
+  job->waiting.push_back(held.id);
+  if (!std::exchange(job->listed, true)) waiting_.push_back(job.get());
   held_[held.id] = *std::move(opened);
 }
 
@@ -132,22 +140,59 @@ HeldLease* Agent::Find(const v1::ShardKey& shard, uint64_t epoch) {
   return lease->epoch == epoch ? lease : nullptr;
 }
 
+HeldLease* Agent::NextWaiting(HeldJob& job) {
+  for (; !job.waiting.empty(); job.waiting.pop_front()) {
+    const auto found = held_.find(job.waiting.front());
+    if (found != held_.end() && found->second->waiting()) return found->second.get();
+  }
+  return nullptr;
+}
+
+bool Agent::HasLittle(const HeldJob& job) const {
+  return uint64_t{job.running} * 8 * jobs_.size() < options_.capacity_items;
+}
+
 void Agent::StartWaiting() {
-  while (!waiting_.empty() && running_ < options_.capacity_items) {
-    const auto found = held_.find(waiting_.front());
-    if (found == held_.end() || !found->second->waiting()) {
-      waiting_.pop_front();
+  std::vector<std::pair<HeldJob*, HeldLease*>> turns;
+  for (HeldJob* job : waiting_) {
+    HeldLease* lease = NextWaiting(*job);
+    job->listed = lease != nullptr;
+    if (lease != nullptr) turns.emplace_back(job, lease);
+  }
+  std::erase_if(waiting_, [](const HeldJob* job) { return !job->listed; });
+  const auto later = [](const auto& a, const auto& b) {
+    if (a.second->urgent != b.second->urgent) return b.second->urgent;
+    return std::pair(a.first->running, a.second->id) > std::pair(b.first->running, b.second->id);
+  };
+  std::make_heap(turns.begin(), turns.end(), later);
+  while (!turns.empty() && running_ < options_.capacity_items) {
+    std::pop_heap(turns.begin(), turns.end(), later);
+    auto& [job, lease] = turns.back();
+    const bool last_eighth = running_ >= options_.capacity_items - options_.capacity_items / 8;
+    if (last_eighth && !lease->urgent && !HasLittle(*job)) {
+      turns.pop_back();
       continue;
     }
-    HeldLease& lease = *found->second;
-    if (!std::exchange(lease.announced, true))
-      output_.leases.push_back({lease.id, lease.first_index, lease.spec});
-    for (; lease.waiting() && running_ < options_.capacity_items; ++running_, ++lease.running) {
-      const uint32_t offset = lease.offsets[lease.next++];
-      output_.start.push_back({lease.id, offset, lease.first_index + offset,
-                               std::move(*lease.batch.mutable_items(static_cast<int>(offset)))});
+    StartNext(*job, *lease);
+    if (!lease->waiting()) lease = NextWaiting(*job);
+    if (lease == nullptr) {
+      turns.pop_back();
+    } else {
+      std::push_heap(turns.begin(), turns.end(), later);
     }
   }
+}
+
+void Agent::StartNext(HeldJob& job, HeldLease& lease) {
+  if (!std::exchange(lease.announced, true))
+    output_.leases.push_back({lease.id, lease.first_index, lease.spec, lease.urgent});
+  const uint32_t offset = lease.offsets[lease.next++];
+  output_.start.push_back({lease.id, offset, lease.first_index + offset,
+                           std::move(*lease.batch.mutable_items(static_cast<int>(offset))),
+                           lease.urgent || (jobs_.size() > 1 && HasLittle(job))});
+  ++running_;
+  ++lease.running;
+  ++job.running;
 }
 
 bool Agent::Finished(uint64_t id, uint32_t offset, const PackedOutcome& outcome, absl::Time now) {
@@ -156,12 +201,14 @@ bool Agent::Finished(uint64_t id, uint32_t offset, const PackedOutcome& outcome,
   HeldLease& lease = *found->second;
   IMGFLEET_CHECK(lease.running > 0 && running_ > 0);
   --lease.running;
+  --lease.job->running;
   --running_;
   const bool put_off = outcome.put_off > absl::ZeroDuration() && lease.put_offs < options_.max_put_offs;
   if (put_off) {
     lease.not_before = std::min(lease.not_before, now + outcome.put_off);
   } else {
     lease.gathering.Add(offset, outcome, now);
+    if (lease.urgent) urgent_due_.push_back(id);
   }
   if (lease.gathering.items() >= options_.chunk_items || lease.gathering.bytes() >= options_.chunk_bytes ||
       (lease.running == 0 && !lease.waiting())) {
@@ -288,12 +335,17 @@ void Agent::Close(uint64_t id) {
   const auto found = held_.find(id);
   const HeldLease& lease = *found->second;
   running_ -= lease.running;
+  lease.job->running -= lease.running;
   outstanding_ -= lease.outstanding;
   // Room that came back without an acknowledgement counts as well.
   acknowledged_since_report_ += lease.outstanding;
   if (lease.running > 0) output_.abandon.push_back(id);
   output_.closed.push_back(id);
   by_shard_.erase(Shard(lease.shard.job_id(), lease.shard.shard()));
+  if (--lease.job->leases == 0) {
+    if (lease.job->listed) std::erase(waiting_, lease.job);
+    jobs_.erase(lease.shard.job_id());
+  }
   held_.erase(found);
 }
 

@@ -13,11 +13,14 @@
 // chunk that was not acknowledged is sent again after a reconnect, byte for byte; a lease that was not
 // renewed for its period is abandoned here before the coordinator gives it to another.
 //
+// Whose item is next: that of the job with the fewest running, so that a large job delays no small one. The last eighth of
+// the room is for jobs that have next to nothing running, and their items are urgent where there are other jobs: the engine
+// does not let them wait behind those.
+//
 // Not thread-safe. Times are Clock::Boot().
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -60,6 +63,7 @@ class Agent {
     uint32_t offset = 0;
     uint64_t index = 0;
     v1::Item item;
+    bool urgent = false;  // Not to wait behind items that are not.
   };
 
   struct Output {
@@ -69,6 +73,7 @@ class Agent {
       uint64_t lease = 0;
       uint64_t first_index = 0;
       v1::JobSpec spec;
+      bool urgent = false;  // Lease.urgent: each of its outcomes is wanted at once.
     };
     std::vector<StartLease> leases;
     std::vector<StartItem> start;
@@ -122,6 +127,11 @@ class Agent {
   // The lease of that shard if it is held under that epoch.
   HeldLease* Find(const v1::ShardKey& shard, uint64_t epoch);
   void StartWaiting();
+  // The next lease of the job with items to start; null if there is none.
+  HeldLease* NextWaiting(HeldJob& job);
+  // Whether the job has less than an eighth of what would be its share.
+  bool HasLittle(const HeldJob& job) const;
+  void StartNext(HeldJob& job, HeldLease& lease);
   void Flush(HeldLease& lease);
   void FlushAged(absl::Time now);
   void SendReport(absl::Time now);
@@ -147,7 +157,9 @@ class Agent {
   // In the order in which they came: what is sent of all of them goes in that order, the same on every run.
   std::map<uint64_t, std::unique_ptr<HeldLease>> held_;
   absl::flat_hash_map<Shard, uint64_t> by_shard_;
-  std::deque<uint64_t> waiting_;  // Leases with items that were not started, first come first served.
+  absl::flat_hash_map<std::string, std::unique_ptr<HeldJob>> jobs_;
+  std::vector<HeldJob*> waiting_;     // Those with leases that wait.
+  std::vector<uint64_t> urgent_due_;  // Urgent leases with outcomes to be sent.
   uint32_t running_ = 0;
   uint64_t outstanding_ = 0;
   Output output_;

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/blob.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -143,11 +144,11 @@ TEST_F(AgentTest, ALargeShardWaitsForRoom) {
   Connect();
   agent_.Received(LeaseOf(0, 1, 1, 20), now_);
   Agent::Output output = agent_.Take();
-  EXPECT_THAT(output.start, SizeIs(8));
+  EXPECT_THAT(output.start, SizeIs(7));  // The last eighth is for other jobs.
   Finish(output.start[0]);
   output = agent_.Take();
   ASSERT_THAT(output.start, SizeIs(1));
-  EXPECT_EQ(output.start[0].offset, 8u);
+  EXPECT_EQ(output.start[0].offset, 7u);
   EXPECT_THAT(output.leases, IsEmpty());  // Announced once.
 }
 
@@ -302,7 +303,7 @@ TEST_F(AgentTest, ALeaseItCannotReadGoesBack) {
 
 TEST_F(AgentTest, DrainHandsBackWhatWasNotBegunAndFinishesTheRest) {
   Connect();
-  agent_.Received(LeaseOf(0, 5, 1, 20), now_);  // Eight run, twelve wait.
+  agent_.Received(LeaseOf(0, 5, 1, 20), now_);  // Seven run, thirteen wait.
   agent_.Received(LeaseOf(1, 5, 2, 3), now_);   // None begun.
   const Agent::Output started = agent_.Take();
   agent_.Drain(now_);
@@ -339,6 +340,85 @@ TEST_F(AgentTest, GivingUpSendsWhatThereIsAndBreaksOffTheRest) {
   EXPECT_TRUE(output.send[1].has_hand_back());
   EXPECT_THAT(output.abandon, SizeIs(1));
   EXPECT_TRUE(agent_.idle());
+}
+
+// --- Several jobs
+
+std::vector<Agent::StartItem> ItemsOf(const Agent::Output& output, uint64_t lease) {
+  std::vector<Agent::StartItem> items;
+  for (const auto& item : output.start) {
+    if (item.lease == lease) items.push_back(item);
+  }
+  return items;
+}
+
+TEST_F(AgentTest, ATinyJobStartsAtOnceWhereALargeOneHasFilledTheRoom) {
+  Connect();
+  agent_.Received(LeaseOf(0, 5, 1, 20), now_);
+  EXPECT_THAT(agent_.Take().start, SizeIs(7));
+  agent_.Received(OfJob("tiny", LeaseOf(0, 1, 2, 1)), now_);
+  const Agent::Output output = agent_.Take();
+  ASSERT_THAT(output.start, SizeIs(1));
+  EXPECT_EQ(output.start[0].lease, 2u);
+  EXPECT_TRUE(output.start[0].urgent);
+  Finish(output.start[0]);
+  EXPECT_THAT(Chunks(agent_.Take()), SizeIs(1));
+}
+
+TEST_F(AgentTest, AJobAloneHasNothingUrgent) {
+  Connect();
+  agent_.Received(LeaseOf(0, 5, 1, 20), now_);
+  for (const auto& item : agent_.Take().start) EXPECT_FALSE(item.urgent);
+}
+
+TEST_F(AgentTest, TheJobWithTheFewestRunningIsNext) {
+  Connect();
+  agent_.Received(LeaseOf(0, 5, 1, 20), now_);
+  agent_.Received(OfJob("another", LeaseOf(0, 5, 2, 20)), now_);
+  const Agent::Output started = agent_.Take();
+  // The last eighth stays free, for a third.
+  EXPECT_THAT(ItemsOf(started, 1), SizeIs(4));
+  EXPECT_THAT(ItemsOf(started, 2), SizeIs(3));
+  // However unevenly they end.
+  for (int i = 0; i < 3; ++i) Finish(ItemsOf(started, 1)[i]);
+  Finish(ItemsOf(started, 2)[0]);
+  const Agent::Output next = agent_.Take();
+  EXPECT_THAT(ItemsOf(next, 1), SizeIs(3));
+  EXPECT_THAT(ItemsOf(next, 2), SizeIs(1));
+}
+
+TEST_F(AgentTest, ManyTinyJobsAllStart) {
+  Connect();
+  agent_.Received(LeaseOf(0, 5, 1, 20), now_);
+  agent_.Take();
+  for (int i = 0; i < 10; ++i) {
+    agent_.Received(OfJob(absl::StrCat("tiny ", i), LeaseOf(0, 1, 2 + i, 1)), now_);
+    const Agent::Output output = agent_.Take();
+    ASSERT_THAT(output.start, SizeIs(1)) << i;
+    Finish(output.start[0]);
+    agent_.Received(AckOf(Chunks(agent_.Take()).at(0), v1::Ack::COMMITTED), now_);
+  }
+}
+
+TEST_F(AgentTest, AnUrgentLeaseSendsWhatItHasAndGoesFirst) {
+  Connect();
+  agent_.Received(LeaseOf(0, 5, 1, 3), now_);
+  agent_.Received(OfJob("asked", LeaseOf(0, 1, 2, 3), /*urgent=*/true), now_);
+  const Agent::Output output = agent_.Take();
+  ASSERT_THAT(output.start, SizeIs(6));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(output.start[i].lease, 2u);
+    EXPECT_TRUE(output.start[i].urgent);
+  }
+  EXPECT_TRUE(output.leases[0].urgent);
+  // What has come by now goes together, whatever is still running.
+  Finish(output.start[0]);
+  Finish(output.start[1]);
+  Finish(output.start[3]);
+  const auto chunks = Chunks(agent_.Take());
+  ASSERT_THAT(chunks, SizeIs(1));
+  EXPECT_EQ(chunks[0].shard().job_id(), "asked");
+  EXPECT_EQ(chunks[0].offsets_size(), 2);
 }
 
 }  // namespace

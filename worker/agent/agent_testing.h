@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -37,6 +39,14 @@ inline v1::CoordinatorMessage LeaseOf(uint32_t shard, uint64_t epoch, uint64_t n
   lease->set_items(PackBlob(batch.SerializeAsString()));
   lease->mutable_offsets()->Add(offsets.begin(), offsets.end());
   lease->set_lease_number(number);
+  return message;
+}
+
+// Makes it a lease of another job.
+inline v1::CoordinatorMessage OfJob(const std::string& job, v1::CoordinatorMessage message,
+                                    bool urgent = false) {
+  message.mutable_lease()->mutable_shard()->set_job_id(job);
+  message.mutable_lease()->set_urgent(urgent);
   return message;
 }
 

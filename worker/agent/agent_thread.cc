@@ -68,6 +68,7 @@ struct AgentThread::Counters {
 struct AgentThread::RunningLease : task::Lease {
   std::shared_ptr<Inbox> inbox;
   uint64_t id = 0;
+  bool urgent = false;
 };
 
 AgentThread::AgentThread(std::shared_ptr<grpc::Channel> channel, task::Runner& runner, const Clock& clock,
@@ -238,14 +239,15 @@ void AgentThread::Do(Agent::Output output) {
   for (auto& message : output.send) {
     if (open_) stream_->Send(std::move(message));
   }
-  for (auto& [id, first, spec] : output.leases) {
+  for (auto& [id, first, spec, urgent] : output.leases) {
     auto lease = std::make_shared<RunningLease>();
     lease->spec = std::move(spec);
     lease->inbox = inbox_;
     lease->id = id;
+    lease->urgent = urgent;
     lease->put_off = [running = lease.get(), first](uint64_t index, const v1::Outcome& outcome,
                                                     absl::Duration wait) {
-      running->inbox->Push(running->id, static_cast<uint32_t>(index - first), outcome, wait);
+      running->inbox->Push(running->id, static_cast<uint32_t>(index - first), outcome, running->urgent, wait);
     };
     leases_[id] = std::move(lease);
   }
@@ -265,8 +267,9 @@ void AgentThread::Do(Agent::Output output) {
                      lease->second,
                      // Small enough to lie in the std::function itself.
                      [running = lease->second.get(), offset = start.offset](const v1::Outcome& outcome) {
-                       running->inbox->Push(running->id, offset, outcome);
-                     }});
+                       running->inbox->Push(running->id, offset, outcome, running->urgent);
+                     },
+                     start.urgent});
   }
   for (const uint64_t id : output.closed) leases_.erase(id);
   if (!items.empty()) runner_.Start(std::move(items));

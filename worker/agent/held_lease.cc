@@ -59,6 +59,7 @@ absl::StatusOr<std::unique_ptr<HeldLease>> OpenLease(const v1::Lease& lease) {
   held->bytes = lease.items().size();
   held->spec = lease.spec();
   held->put_offs = lease.put_offs();
+  held->urgent = lease.urgent();
   held->outstanding = static_cast<uint32_t>(held->offsets.size());
   return held;
 }

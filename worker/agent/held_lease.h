@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -42,8 +43,17 @@ struct SentChunk {
   absl::Time retry_at = absl::InfiniteFuture();
 };
 
+// The leases of one job.
+struct HeldJob {
+  uint32_t leases = 0;
+  uint32_t running = 0;          // Items started and not finished.
+  std::deque<uint64_t> waiting;  // Leases with items that were not started, first come first served.
+  bool listed = false;           // Among the jobs with such leases.
+};
+
 struct HeldLease {
   uint64_t id = 0;
+  HeldJob* job = nullptr;
   v1::ShardKey shard;
   uint64_t epoch = 0;
   uint64_t first_index = 0;
@@ -63,6 +73,7 @@ struct HeldLease {
   // leased before the first of them may be asked for.
   absl::Time not_before = absl::InfiniteFuture();
   uint32_t put_offs = 0;   // Lease.put_offs.
+  bool urgent = false;     // Lease.urgent.
   bool announced = false;  // The engine knows of it.
   bool closing = false;    // Nothing more of it is started.
 

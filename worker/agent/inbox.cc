@@ -4,7 +4,8 @@
 
 namespace imgfleet::agent {
 
-void Inbox::Push(uint64_t lease, uint32_t offset, const v1::Outcome& outcome, absl::Duration put_off) {
+void Inbox::Push(uint64_t lease, uint32_t offset, const v1::Outcome& outcome, bool urgent,
+                 absl::Duration put_off) {
   thread_local std::string buffer;
   buffer.clear();
   PackedOutcome packed = PackTo(outcome, &buffer);
@@ -12,7 +13,8 @@ void Inbox::Push(uint64_t lease, uint32_t offset, const v1::Outcome& outcome, ab
   absl::MutexLock lock(&mutex_);
   content_.bytes.append(packed.bytes.data(), packed.bytes.size());
   content_.finished.push_back({lease, offset, packed});
-  if (content_.finished.size() == wake_at_) awake_.Signal();
+  const bool wakes = (urgent && !std::exchange(poked_, true)) || content_.finished.size() == wake_at_;
+  if (wakes) awake_.Signal();
 }
 
 void Inbox::Push(StreamMessage message) {

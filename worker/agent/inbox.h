@@ -42,9 +42,9 @@ class Inbox {
   };
 
   // Outcomes come by the ten thousand a second, and waking a thread costs more than taking one: so they wake the reader
-  // only when there are `wake_at`, while it looks by itself soon enough (see Wait).
+  // only when there are `wake_at`, while it looks by itself soon enough (see Wait), or for one that is urgent.
   // `put_off` as PackedOutcome has it.
-  void Push(uint64_t lease, uint32_t offset, const v1::Outcome& outcome,
+  void Push(uint64_t lease, uint32_t offset, const v1::Outcome& outcome, bool urgent,
             absl::Duration put_off = absl::ZeroDuration());
   void Push(StreamMessage message);
   void Push(StreamEnd end);

@@ -27,11 +27,18 @@ bool WorthARetry(Failure failure) {
 }  // namespace
 
 void Dispatcher::Pump() {
+  Pump(/*urgent=*/true);
+  Pump(/*urgent=*/false);
+}
+
+void Dispatcher::Pump(bool urgent) {
+  std::deque<Origin*>& ready = urgent ? hurried_ : ready_;
   Exchange* exchange = nullptr;
-  while (!ready_.empty() && (exchange != nullptr || (exchange = transport_.Take()) != nullptr)) {
-    Origin* const origin = ready_.front();
-    ready_.pop_front();
-    origin->listed = false;
+  while (!ready.empty() && (exchange != nullptr || (exchange = transport_.Take(urgent)) != nullptr)) {
+    Origin* const origin = ready.front();
+    ready.pop_front();
+    (urgent ? origin->hurried : origin->listed) = false;
+    if (urgent && (origin->queue.empty() || !origin->queue.front()->urgent)) continue;
     if (FetchPtr fetch = Next(origin)) Begin(std::move(fetch), std::exchange(exchange, nullptr));
     Schedule(origin);
   }

@@ -56,25 +56,23 @@ void Dispatcher::Enqueue(FetchPtr fetch, bool first) {
   Origin* const origin = fetch->origin;
   fetch->queued = *now_;
   if (!fetch->in_attempt) fetch->left = fetch->limits.attempt_timeout;
-  if (first) {
-    origin->queue.push_front(std::move(fetch));
-  } else {
-    origin->queue.push_back(std::move(fetch));
+  auto place = first ? origin->queue.begin() : origin->queue.end();
+  if (fetch->urgent != first) {
+    place = std::find_if(origin->queue.begin(), origin->queue.end(),
+                         [](const FetchPtr& queued) { return !queued->urgent; });
   }
+  origin->queue.insert(place, std::move(fetch));
   Schedule(origin);
 }
 
 void Dispatcher::Schedule(Origin* origin) {
-  if (origin->listed || origin->full || origin->resolving || origin->queue.empty() ||
-      origin->blocked_until > *now_) {
-    return;
-  }
+  if (origin->full || origin->resolving || origin->queue.empty() || origin->blocked_until > *now_) return;
   if (std::max(origin->addresses_expire, origin->use_stale_until) <= *now_) {
     Resolve(origin);
     return;
   }
-  origin->listed = true;
-  ready_.push_back(origin);
+  if (!std::exchange(origin->listed, true)) ready_.push_back(origin);
+  if (origin->queue.front()->urgent && !std::exchange(origin->hurried, true)) hurried_.push_back(origin);
 }
 
 void Dispatcher::Block(Origin* origin, absl::Time until) {

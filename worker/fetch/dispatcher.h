@@ -2,7 +2,8 @@
 // another address, a retry, the end.
 //
 // Fetches queue at their origin. An origin may send while its window has room, it is not told to wait, and its address
-// is known; those that may send take turns, so a slow origin delays nobody else's items.
+// is known; those that may send take turns, so a slow origin delays nobody else's items. Urgent fetches go before all
+// others, at their origin and where slots are given out.
 #pragma once
 
 #include <algorithm>
@@ -78,6 +79,7 @@ class Dispatcher {
 
   // Attempts.
   void Pump();
+  void Pump(bool urgent);
   FetchPtr Next(Origin* origin);
   void Begin(FetchPtr fetch, Exchange* exchange);
   void Send(Exchange* exchange);
@@ -118,7 +120,7 @@ class Dispatcher {
   size_t held_ = 0;
   uint32_t ended_ = 0;
   absl::flat_hash_set<Origin*> resolving_;
-  std::deque<Origin*> ready_;
+  std::deque<Origin*> ready_, hurried_;
   std::vector<Origin*> full_;  // Wait for room.
   std::multimap<absl::Time, FetchPtr> delayed_;
   std::multimap<absl::Time, Origin*> blocked_;

@@ -116,6 +116,7 @@ void Engine::Submit(std::vector<Request> requests) {
     auto fetch = std::make_unique<Fetch>();
     fetch->client = std::move(request.client);
     fetch->limits = request.limits;
+    fetch->urgent = request.urgent;
     shares[chosen].push_back(std::move(fetch));
     ++held[chosen];
   }

@@ -24,6 +24,7 @@ namespace imgfleet::fetch {
 struct Request {
   std::unique_ptr<Client> client;
   Limits limits;
+  bool urgent = false;  // Begun before all that are not, where need be in slots beyond Options::concurrency.
 };
 
 // Thread-safe.

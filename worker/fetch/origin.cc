@@ -41,8 +41,9 @@ void Origins::Sweep(absl::Time now) {
 void Origins::Forget(absl::Time unused_since) {
   absl::erase_if(origins_, [unused_since](const auto& entry) {
     const Origin& origin = *entry.second;
-    return origin.queue.empty() && origin.in_flight == 0 && !origin.listed && !origin.in_full &&
-           !origin.resolving && origin.blocked_until < unused_since && origin.used <= unused_since;
+    return origin.queue.empty() && origin.in_flight == 0 && !origin.listed && !origin.hurried &&
+           !origin.in_full && !origin.resolving && origin.blocked_until < unused_since &&
+           origin.used <= unused_since;
   });
 }
 

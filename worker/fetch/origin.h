@@ -37,6 +37,7 @@ struct Fetch {
   uint32_t excused = 0;   // Attempts that do not count: the origin was merely asking to be asked less often.
   uint64_t memory_needed = 0;  // This attempt had to wait for so much of the byte budget; 0: it had not.
   bool in_attempt = false;
+  bool urgent = false;  // Begun before all that are not.
   absl::Duration left;  // Of the attempt's time, while it waits for its turn.
   absl::Time first_sent = absl::InfinitePast();
   absl::Time queued, sent, deadline;
@@ -54,12 +55,13 @@ struct Origin {
   const bool https;
   const std::string host;
   const uint16_t port;
-  OriginBudget::Seat seat;  // At what all loops share of this origin.
-  std::deque<std::unique_ptr<Fetch>> queue;
-  uint32_t in_flight = 0;  // Of this loop.
+  OriginBudget::Seat seat;                   // At what all loops share of this origin.
+  std::deque<std::unique_ptr<Fetch>> queue;  // Urgent ones first.
+  uint32_t in_flight = 0;                    // Of this loop.
   // For how long it has given nothing but failures.
   absl::Duration failing = absl::ZeroDuration();
-  bool listed = false;   // Stands among those that may send.
+  bool listed = false;   // Stands among those that may send,
+  bool hurried = false;  // and among those that may send something urgent.
   bool full = false;     // Has no room for another request.
   bool in_full = false;  // Stands among those that had none.
   absl::Time blocked_until = absl::InfinitePast();

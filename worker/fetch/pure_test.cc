@@ -50,6 +50,22 @@ TEST(Slots, ALoopAloneHasAllOfThem) {
   EXPECT_EQ(Exhaust(slots), 5);
 }
 
+TEST(Slots, WhatIsUrgentHasSomeMoreThatNobodyElseTakes) {
+  SlotPool pool(16, 2);
+  Slots first(&pool), second(&pool);
+  EXPECT_EQ(Exhaust(first), 14);
+  EXPECT_EQ(Exhaust(second), 2);
+  EXPECT_TRUE(first.TryTake(/*urgent=*/true));
+  EXPECT_TRUE(second.TryTake(/*urgent=*/true));
+  EXPECT_FALSE(first.TryTake(/*urgent=*/true));
+  // What comes back is kept again first.
+  first.GiveBack();
+  EXPECT_EQ(Exhaust(first), 0);
+  EXPECT_TRUE(second.TryTake(/*urgent=*/true));
+  first.GiveBack();
+  EXPECT_EQ(Exhaust(first), 1);
+}
+
 TEST(Target, TakesUrlsApart) {
   EXPECT_EQ(Parsed("http://example.com/a.jpg?x=1&y=%20"), "p example.com 80 ");
   EXPECT_EQ(Parsed("https://a-b.example.com:8443/"), "s a-b.example.com 8443 ");

@@ -35,6 +35,57 @@ TEST(Sharing, ASlowOriginStopsNobody) {
   for (auto& report : hanging) EXPECT_EQ(report.get().failure, Failure::kAbandoned);
 }
 
+// Every slot waits for an origin that does not answer.
+TEST(Sharing, WhatIsUrgentWaitsForNoSlot) {
+  ScriptedOrigin slow([](const Request&) { return Answer{"", Answer::kHang}; });
+  ScriptedOrigin fast([](const Request& request) {
+    return Answer{ScriptedOrigin::Serve(request, std::string(20'000, 'x'))};
+  });
+  Options options = TestOptions();
+  options.threads = 1;
+  options.concurrency = 4;
+  const auto engine = Engine::Create(options).value();
+  auto abandoned = std::make_shared<std::atomic<bool>>(false);
+  std::vector<std::future<Report>> hanging;
+  for (int i = 0; i < 20; ++i) hanging.push_back(Submit(*engine, slow.Url("/"), 0, {}, abandoned));
+  while (slow.requests() < 4) std::this_thread::yield();
+  std::future<Report> waiting = Submit(*engine, fast.Url("/other"), 0, {}, abandoned);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(Submit(*engine, fast.Url("/"), 0, {}, nullptr, /*urgent=*/true).get().failure, Failure::kNone);
+  }
+  EXPECT_EQ(fast.requests(), 10);
+  *abandoned = true;
+  engine->DropAbandoned();
+  for (auto& report : hanging) EXPECT_EQ(report.get().failure, Failure::kAbandoned);
+  EXPECT_EQ(waiting.get().failure, Failure::kAbandoned);
+}
+
+// At one origin, which answers one request after the other.
+TEST(Sharing, WhatIsUrgentGoesBeforeAllThatIsQueued) {
+  std::vector<std::string> order;  // Of the origin's thread.
+  ScriptedOrigin origin([&](const Request& request) {
+    order.push_back(request.path);
+    return Answer{ScriptedOrigin::Serve(request, std::string(20'000, 'x'))};
+  });
+  Options options = TestOptions();
+  options.threads = 1;
+  options.concurrency = 1;
+  const auto engine = Engine::Create(options).value();
+  std::vector<std::future<Report>> reports;
+  std::vector<fetch::Request> requests;
+  for (int i = 0; i < 12; ++i) {
+    const bool urgent = i >= 10;
+    auto client = std::make_unique<ByteClient>(origin.Url(urgent ? "/urgent" : "/ordinary"), 0);
+    reports.push_back(client->report());
+    requests.push_back({std::move(client), {}, urgent});
+  }
+  engine->Submit(std::move(requests));
+  for (auto& report : reports) EXPECT_EQ(report.get().failure, Failure::kNone);
+  ASSERT_EQ(order.size(), 12u);
+  EXPECT_EQ(order[0], "/urgent");
+  EXPECT_EQ(order[1], "/urgent");
+}
+
 // Its window holds for the process: more threads do not ask more of it.
 TEST(Sharing, AnOriginStaysOnOneThread) {
   ScriptedOrigin silent([](const Request&) { return Answer{"", Answer::kHang}; });

@@ -1,5 +1,6 @@
 // How many requests may be in flight: a part of them is every loop's own, the rest belongs to whoever asks first. So one
-// loop that has all the work uses nearly all of them, and none is ever without.
+// loop that has all the work uses nearly all of them, and none is ever without. An eighth more are kept for what is urgent:
+// where all others wait for slow origins, it still goes at once.
 #pragma once
 
 #include <algorithm>
@@ -14,22 +15,28 @@ class SlotPool {
   // `concurrency` must be no less than `loops`.
   SlotPool(uint32_t concurrency, uint32_t loops)
       : own_(loops == 1 ? concurrency : std::max(concurrency / loops / 4, 1u)),
-        free_(static_cast<int64_t>(concurrency) - int64_t{own_} * loops) {}
+        free_(static_cast<int64_t>(concurrency) - int64_t{own_} * loops),
+        kept_(std::max(concurrency / 8, 1u)) {}
 
   // What each loop has besides the shared ones.
   uint32_t own() const { return own_; }
-  bool TryTake() {
-    int64_t free = free_.load(std::memory_order_relaxed);
+  bool TryTake() { return TryTake(free_); }
+  void GiveBack() { free_.fetch_add(1, std::memory_order_relaxed); }
+  bool TryTakeKept() { return TryTake(kept_); }
+  void GiveBackKept() { kept_.fetch_add(1, std::memory_order_relaxed); }
+
+ private:
+  static bool TryTake(std::atomic<int64_t>& from) {
+    int64_t free = from.load(std::memory_order_relaxed);
     while (free > 0) {
-      if (free_.compare_exchange_weak(free, free - 1, std::memory_order_relaxed)) return true;
+      if (from.compare_exchange_weak(free, free - 1, std::memory_order_relaxed)) return true;
     }
     return false;
   }
-  void GiveBack() { free_.fetch_add(1, std::memory_order_relaxed); }
 
- private:
   const uint32_t own_;
   std::atomic<int64_t> free_;
+  std::atomic<int64_t> kept_;
 };
 
 // One loop's view. Belongs to its thread.
@@ -37,24 +44,34 @@ class Slots {
  public:
   explicit Slots(SlotPool* pool) : pool_(pool) {}
   ~Slots() {
-    while (taken_ > 0) GiveBack();
+    while (taken_ + kept_ > 0) GiveBack();
   }
   Slots(const Slots&) = delete;
   Slots& operator=(const Slots&) = delete;
 
   // A loop that is refused holds at least one slot itself, and may try again when it gives one back.
-  bool TryTake() {
-    if (taken_ >= pool_->own() && !pool_->TryTake()) return false;
-    ++taken_;
+  bool TryTake(bool urgent = false) {
+    if (taken_ < pool_->own() || pool_->TryTake()) {
+      ++taken_;
+      return true;
+    }
+    if (!urgent || !pool_->TryTakeKept()) return false;
+    ++kept_;
     return true;
   }
   void GiveBack() {
-    if (taken_-- > pool_->own()) pool_->GiveBack();
+    if (kept_ > 0) {
+      --kept_;
+      pool_->GiveBackKept();
+    } else if (taken_-- > pool_->own()) {
+      pool_->GiveBack();
+    }
   }
 
  private:
   SlotPool* const pool_;
   uint32_t taken_ = 0;
+  uint32_t kept_ = 0;  // Taken of those kept for what is urgent.
 };
 
 }  // namespace imgfleet::fetch

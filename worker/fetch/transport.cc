@@ -38,8 +38,8 @@ Transport::~Transport() {
   curl_share_cleanup(share_);
 }
 
-Exchange* Transport::Take() {
-  if (!slots_.TryTake()) return nullptr;
+Exchange* Transport::Take(bool urgent) {
+  if (!slots_.TryTake(urgent)) return nullptr;
   if (idle_.empty()) {
     exchanges_.push_back(std::make_unique<Exchange>(&settings_));
     return exchanges_.back().get();

@@ -26,8 +26,8 @@ class Transport {
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
 
-  // An idle exchange; null while there is no slot for one.
-  Exchange* Take();
+  // An idle exchange; null while there is no slot for one. `urgent`: also in a slot that is kept for such.
+  Exchange* Take(bool urgent = false);
   void GiveBack(Exchange* exchange);
   // Runs what was prepared; `done` follows, or Break.
   void Start(Exchange* exchange);

@@ -86,6 +86,7 @@ fetch::Request MeasureRequest(Item item) {
   fetch::Request request;
   if (item.lease != nullptr) request.limits = ToLimits(item.lease->spec.limits());
   const fetch::Extent extent = DepthOf(item) == v1::HEADER ? fetch::Extent::kAsNeeded : fetch::Extent::kWhole;
+  request.urgent = item.urgent;
   request.client = std::make_unique<Measurement>(std::move(item), extent);
   return request;
 }

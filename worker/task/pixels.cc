@@ -108,6 +108,7 @@ void FillPixels(const decoder::Decoding& decoding, v1::PixelInfo* pixels) {
 fetch::Request PixelsRequest(Item item, decoder::Client* decoders) {
   fetch::Request request;
   if (item.lease != nullptr) request.limits = ToLimits(item.lease->spec.limits());
+  request.urgent = item.urgent;
   request.client = std::make_unique<PixelMeasurement>(std::move(item), decoders);
   return request;
 }

@@ -33,13 +33,16 @@ struct Item {
   std::shared_ptr<const Lease> lease;  // To be held until `done` has returned.
   // Called exactly once, on an engine thread or from Start; must not block. The outcome carries index, id and url.
   std::function<void(const v1::Outcome&)> done;
+  // Begun before all that are not.
+  bool urgent = false;
 };
 
 // Thread-safe.
 class Runner {
  public:
   virtual ~Runner() = default;
-  // Queues the items; begins them in order as concurrency allows. Bounded by its caller: the agent's credit.
+  // Queues the items; begins them in order as concurrency allows, urgent ones first. Bounded by its caller: the agent's
+  // credit.
   virtual void Start(std::vector<Item> items) = 0;
   // Looks at `abandoned` of all that is queued or running, now.
   virtual void DropAbandoned() = 0;

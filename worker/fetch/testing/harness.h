@@ -39,12 +39,12 @@ class ByteClient final : public Client {
 };
 
 inline std::future<Report> Submit(Engine& engine, const std::string& url, uint64_t want = 0,
-                                  Limits limits = {},
-                                  std::shared_ptr<std::atomic<bool>> abandoned = nullptr) {
+                                  Limits limits = {}, std::shared_ptr<std::atomic<bool>> abandoned = nullptr,
+                                  bool urgent = false) {
   auto client = std::make_unique<ByteClient>(url, want, std::move(abandoned));
   std::future<Report> report = client->report();
   std::vector<Request> requests;
-  requests.push_back({std::move(client), limits});
+  requests.push_back({std::move(client), limits, urgent});
   engine.Submit(std::move(requests));
   return report;
 }
