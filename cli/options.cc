@@ -53,7 +53,8 @@ void DeclareInfo(config::Command& command, Options& options) {
                   {"text", v1::TEXT},
                   {"tsv", v1::TSV},
                   {"csv", v1::CSV},
-                  {"jsonl", v1::JSON_LINES}},
+                  {"jsonl", v1::JSON_LINES},
+                  {"json", v1::JSON}},
                  "How the list is written; auto tells by its name, else by its first line.");
   command.Text("url-column", "NAME", &info.url_column, "The list's column of URLs, \"url\" unless named.");
   command.Text("id-column", "NAME", &info.id_column, "The list's column of ids, \"id\" unless named.");

@@ -9,8 +9,8 @@ namespace imgfleet::lists {
 
 v1::ListFormat FormatOfName(absl::string_view name) {
   static constexpr std::pair<absl::string_view, v1::ListFormat> kEndings[] = {
-      {".tsv", v1::TSV},          {".tab", v1::TSV},           {".csv", v1::CSV},         {".txt", v1::TEXT},
-      {".jsonl", v1::JSON_LINES}, {".ndjson", v1::JSON_LINES}, {".json", v1::JSON_LINES},
+      {".tsv", v1::TSV},          {".tab", v1::TSV},           {".csv", v1::CSV},   {".txt", v1::TEXT},
+      {".jsonl", v1::JSON_LINES}, {".ndjson", v1::JSON_LINES}, {".json", v1::JSON},
   };
   if (absl::EndsWithIgnoreCase(name, ".gz")) name.remove_suffix(3);
   for (const auto& [ending, format] : kEndings) {
@@ -23,7 +23,8 @@ v1::ListFormat FormatOfFirstLine(absl::string_view line, absl::string_view url_c
   const size_t start = line.find_first_not_of(' ');
   if (start == absl::string_view::npos) return v1::TEXT;
   line.remove_prefix(start);
-  if (line.front() == '{' || line.front() == '[') return v1::JSON_LINES;
+  if (line.front() == '{') return v1::JSON_LINES;
+  if (line.front() == '[') return v1::JSON;
   // A quoted header is CSV, a quoted URL is JSON.
   if (line.front() == '"' && line.find(',') == absl::string_view::npos &&
       line != absl::StrCat("\"", url_column, "\"")) {
@@ -42,6 +43,8 @@ absl::string_view FormatWord(v1::ListFormat format) {
       return "CSV";
     case v1::JSON_LINES:
       return "JSON lines";
+    case v1::JSON:
+      return "JSON";
     default:
       return "text";
   }

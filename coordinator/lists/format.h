@@ -13,7 +13,7 @@ v1::ListFormat FormatOfName(absl::string_view name);
 // By the first line that is not blank; always one of the formats.
 v1::ListFormat FormatOfFirstLine(absl::string_view line, absl::string_view url_column);
 
-// "TSV", "CSV", "text", "JSON lines".
+// "TSV", "CSV", "text", "JSON lines", "JSON".
 absl::string_view FormatWord(v1::ListFormat format);
 
 }  // namespace imgfleet::lists

@@ -48,7 +48,7 @@ class Handler {
   }
   bool on_object_end(size_t, error_code&) { return Close(); }
   bool on_array_begin(error_code&) {
-    if (depth_ == 0) Complain("the line is a JSON array, neither an object nor a string");
+    if (depth_ == 0) Complain("the row is a JSON array, neither an object nor a string");
     return Open();
   }
   bool on_array_end(size_t, error_code&) { return Close(); }
@@ -118,7 +118,7 @@ class Handler {
   bool Other() {
     if (wanted_ == Wanted::kUrl) Complain("the URL is no string");
     if (wanted_ == Wanted::kId) Complain("the id is neither a string nor a number");
-    if (depth_ == 0 && !is_object_) Complain("the line is JSON, but neither an object nor a string");
+    if (depth_ == 0 && !is_object_) Complain("the row is JSON, but neither an object nor a string");
     return Done();
   }
 
@@ -147,7 +147,7 @@ class JsonRowReader::Parser {
     const size_t eaten = parser_.write_some(false, record.data(), record.size(), error);
     if (!error && eaten < record.size()) error = boost::json::error::extra_data;
     if (error) {
-      what = absl::StrCat("no JSON (", error.message(), " at byte ", eaten + 1, " of the line)");
+      what = absl::StrCat("no JSON (", error.message(), " at byte ", eaten + 1, " of the row)");
     } else if (handler().complaint() != nullptr) {
       what = handler().complaint();
     }

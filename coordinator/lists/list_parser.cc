@@ -11,6 +11,7 @@
 #include "common/utf8.h"
 #include "coordinator/lists/format.h"
 #include "coordinator/lists/inflate.h"
+#include "coordinator/lists/json_array.h"
 #include "coordinator/lists/json_row.h"
 #include "coordinator/lists/records.h"
 #include "coordinator/lists/table.h"
@@ -21,6 +22,7 @@ namespace {
 constexpr absl::string_view kBom = "\xEF\xBB\xBF";
 constexpr absl::string_view kUtf16Boms[] = {"\xFF\xFE", "\xFE\xFF"};
 constexpr absl::string_view kSpace = " \t\r\v\f";
+constexpr absl::string_view kJsonSpace = " \t\r\n";
 
 bool IsBlank(absl::string_view record) {
   // Tabs alone are fields of a TSV.
@@ -66,7 +68,9 @@ class ListParser::State {
   absl::Status FeedText(absl::string_view text, RowSink sink);
   absl::Status Detect(bool at_end, RowSink sink);
   absl::Status FeedRecords(absl::string_view text, RowSink sink);
+  bool TellArray(absl::string_view& text);
   absl::Status FinishBytes(RowSink sink);
+  absl::Status FinishRecords(RowSink sink);
   absl::Status StartText(RowSink sink);
   void Begin(uint64_t first_line);
 
@@ -74,7 +78,10 @@ class ListParser::State {
   absl::Status TakeFirst(const Record& record);
   absl::Status TakeRow(const Record& record, RowSink sink);
 
-  uint64_t line() const { return splitter_.has_value() ? splitter_->line() : 1 + blank_lines_; }
+  uint64_t line() const {
+    if (array_.has_value()) return array_->line();
+    return splitter_.has_value() ? splitter_->line() : 1 + blank_lines_;
+  }
   absl::Status Refuse(uint64_t line, absl::string_view what) const {
     return absl::InvalidArgumentError(absl::StrCat(options_.name, ":", line, ": ", what));
   }
@@ -95,6 +102,7 @@ class ListParser::State {
   uint64_t blank_lines_ = 0;  // Left out of it.
 
   std::optional<RecordSplitter> splitter_;
+  std::optional<JsonArraySplitter> array_;  // Instead, once JSON has turned out to be an array.
   std::optional<Table> table_;
   std::optional<JsonRowReader> json_;
   bool first_read_ = false;  // The first record that is not blank was seen.
@@ -103,6 +111,7 @@ class ListParser::State {
 
 // The format is known.
 void ListParser::State::Begin(uint64_t first_line) {
+  if (format_ == v1::JSON) return;  // The first byte that is not blank tells which of its two kinds it is.
   const bool csv = format_ == v1::CSV;
   splitter_.emplace(csv ? RecordSplitter::Kind::kCsv : RecordSplitter::Kind::kLines, kMaxRowBytes,
                     first_line);
@@ -162,11 +171,35 @@ absl::Status ListParser::State::FeedText(absl::string_view text, RowSink sink) {
 }
 
 absl::Status ListParser::State::FeedRecords(absl::string_view text, RowSink sink) {
-  if (!splitter_.has_value()) {
-    absl::StrAppend(&undetected_, text);
-    return Detect(false, sink);
+  if (format_ == v1::JSON && !TellArray(text)) return absl::OkStatus();
+  const auto take = [&](const Record& record) { return TakeRecord(record, sink); };
+  if (array_.has_value()) {
+    absl::Status row_status;
+    const absl::Status status = array_->Feed(text, [&](const Record& record) {
+      row_status = take(record);
+      return row_status;
+    });
+    return status.ok() || !row_status.ok() ? status : Refuse(line(), status.message());
   }
-  return splitter_->Feed(text, [&](const Record& record) { return TakeRecord(record, sink); });
+  if (splitter_.has_value()) return splitter_->Feed(text, take);
+  absl::StrAppend(&undetected_, text);
+  return Detect(false, sink);
+}
+
+// Takes blank lines away before the first byte that is none. False: it has not come yet.
+bool ListParser::State::TellArray(absl::string_view& text) {
+  if (array_.has_value() || splitter_.has_value()) return true;
+  const size_t begin = std::min(text.find_first_not_of(kJsonSpace), text.size());
+  blank_lines_ += static_cast<uint64_t>(std::count(text.begin(), text.begin() + begin, '\n'));
+  text.remove_prefix(begin);
+  if (text.empty()) return false;
+  json_.emplace(options_.url_column, options_.id_column);
+  if (text.front() == '[') {
+    array_.emplace(kMaxRowBytes, 1 + blank_lines_);
+  } else {
+    splitter_.emplace(RecordSplitter::Kind::kLines, kMaxRowBytes, 1 + blank_lines_);
+  }
+  return true;
 }
 
 // Looks for the first line that is not blank; with it, the rows begin.
@@ -201,14 +234,23 @@ absl::Status ListParser::State::FinishBytes(RowSink sink) {
     if (!whole.ok()) return Refuse(line(), whole.message());
   }
   if (!start_read_) RETURN_IF_ERROR(StartText(sink));
-  if (!splitter_.has_value()) RETURN_IF_ERROR(Detect(true, sink));
+  if (!splitter_.has_value() && format_ != v1::JSON) RETURN_IF_ERROR(Detect(true, sink));
+  if (array_.has_value()) {
+    const absl::Status closed = array_->Finish();
+    if (!closed.ok()) return Refuse(line(), closed.message());
+  } else if (splitter_.has_value()) {
+    RETURN_IF_ERROR(FinishRecords(sink));
+  }
+  if (!first_read_) return Refuse(1, "the list is empty; give it a header line and rows, or one URL a line");
+  return absl::OkStatus();
+}
+
+absl::Status ListParser::State::FinishRecords(RowSink sink) {
   if (splitter_->in_quotes()) {
     return Refuse(line(),
                   "a quoted field begins here and is never closed; close it, or double the quotes inside it");
   }
-  RETURN_IF_ERROR(splitter_->Finish([&](const Record& record) { return TakeRecord(record, sink); }));
-  if (!first_read_) return Refuse(1, "the list is empty; give it a header line and rows, or one URL a line");
-  return absl::OkStatus();
+  return splitter_->Finish([&](const Record& record) { return TakeRecord(record, sink); });
 }
 
 absl::Status ListParser::State::TakeRecord(const Record& record, RowSink sink) {
@@ -233,8 +275,8 @@ absl::Status ListParser::State::TakeFirst(const Record& record) {
     return Refuse(record.line, absl::StrCat("the line is not UTF-8 at its byte ", ValidUtf8Prefix(bytes) + 1,
                                             "; convert the list to UTF-8"));
   }
-  if (json_.has_value() && absl::StartsWith(Trim(bytes), "[")) {
-    return Refuse(record.line, "the list is a JSON array; write one object or string a line (jq -c '.[]')");
+  if (json_.has_value() && !array_.has_value() && absl::StartsWith(Trim(bytes), "[")) {
+    return Refuse(record.line, "the list is a JSON array, not JSON lines; say that its format is json");
   }
   if (!table_.has_value()) return absl::OkStatus();
   if (record.overlong) {

@@ -10,19 +10,21 @@
 //   TSV    no quoting: a field is what stands between tabs
 //   CSV    RFC 4180; a quote inside an unquoted field stands for itself
 //   TEXT   one URL a line, spaces around it dropped; lines that begin with '#' are skipped
-//   JSON   one object with the url and id members, or one string, a line; an id may be a number, and is taken
+//   JSON LINES  one object with the url and id members, or one string, a line; an id may be a number, and is taken
 //   as written
+//   JSON   one array of such objects and strings over the whole text, or JSON lines. What members hold besides is
+//   passed over, whatever its size
 // Columns are found by their exact names, in any order, among any others. A list without ids is fine.
 //
 // A format left unspecified is told by the name's ending (.tsv .tab .csv .txt .jsonl .ndjson .json, before
-// .gz), else by the first line that is not blank: '{' or '[' or a JSON string: JSON lines; a tab: TSV; the
+// .gz), else by the first line that is not blank: '{' or a JSON string: JSON lines; '[': JSON; a tab: TSV; the
 // URL column's name alone: TSV;
 // "://" or '#' at the front: plain text; a comma: CSV; anything else: plain text.
 //
 // A row that cannot be used is handed on with `error` set, and the reading goes on: one longer than
 // kMaxRowBytes, with too few or too many fields, without a URL, not UTF-8, with a NUL byte, with text after a
 // closing quote, or not the JSON asked for. The list as a whole is refused with INVALID_ARGUMENT, "name:line:
-// what was seen; what to do", where it is empty or binary, where its header is too long, has no URL column or
+// what was seen; what to do", where it is empty or binary, where a JSON array is broken or not closed, where its header is too long, has no URL column or
 // has it twice, where gzip data is damaged or cut off, and where the last quoted field is never closed. After
 // such a failure every call returns it again.
 //
@@ -63,7 +65,7 @@ class ListParser {
     // Stands in messages, and tells the format by its ending.
     std::string name = "";
     v1::ListFormat format = v1::LIST_FORMAT_UNSPECIFIED;
-    // Columns of TSV and CSV, members of JSON lines. Empty: "url" and "id". An id column named here, other
+    // Columns of TSV and CSV, members of JSON objects. Empty: "url" and "id". An id column named here, other
     // than "id", must be there.
     std::string url_column = "";
     std::string id_column = "";

@@ -103,6 +103,13 @@ TEST(ListParserTest, ReadsEveryFormat) {
        "{\"url\": [1, {\"id\": null}]}}\n\n\"http:\\/\\/c\\u002f\"\n{\"id\": null, \"url\": \"\\u00fc\"}",
        {"1|x|http://a/", "2|12345678901234567890123|http://b/", "4||http://c/", "5||\xC3\xBC"}},
       {"a.ndjson", "{\"id\":-1.50e3,\"url\":\"u\"}", {"1|-1.50e3|u"}},
+      {"a.json",
+       " \n[\n  {\"url\": \"http://a/\", \"id\": 7, \"more\": [1, {\"url\": \"x\", \"s\": \"]\\\"}\"}]},\n\n "
+       "\"http://b/\" ,"
+       "{\"tags\": {\"id\": [[]]}, \"id\": \"k,]\",\r\n\"url\": \"http://c/\"}]\n\n",
+       {"3|7|http://a/", "5||http://b/", "5|k,]|http://c/"}},
+      {"a.json", "[\"http://a/\"]", {"1||http://a/"}},
+      {"a.json", "\n{\"url\": \"http://a/\"}\n\"http://b/\"\n", {"2||http://a/", "3||http://b/"}},
       {"a.tsv", "id\turl\n", {}},
       {"a.tsv", "id\turl", {}},
       {"a.csv", "url", {}},
@@ -128,6 +135,7 @@ TEST(ListParserTest, TellsTheFormatByTheFirstLine) {
       {"-", "http://a/?x=1,2\nhttp://b/\n", {"1||http://a/?x=1,2", "2||http://b/"}},
       {"-", "# a, b\nhttp://b/\n", {"2||http://b/"}},
       {"-", "{\"url\": \"http://a/\"}\n", {"1||http://a/"}},
+      {"-", "\n[\"http://a/\",\n\"http://b/\"]", {"2||http://a/", "3||http://b/"}},
       {"-", "\"http://a/\"\n", {"1||http://a/"}},
       {"-", "a", {"1||a"}},
       {"LIST.TSV.GZ", "id\turl\n1\thttp://a/\n", {"2|1|http://a/"}},
@@ -172,16 +180,23 @@ TEST(ListParserTest, HandsOnBadRowsWithTheirLine) {
       {"a.csv",
        "id,url\n1,\"u\"v\n2,w\n",
        {"2|1|u|a.csv:2: text after the closing quote of field 2", "3|2|w"}},
+      {"a.json",
+       "[\n1, {\"id\": \"z\"}, \"u\" \"v\", [],\n{\"url\": tru}, \"http://b/\"]",
+       {"2|||a.json:2: the row is JSON, but neither an object nor a string",
+        "2|z||a.json:2: the object has no member for the URL",
+        "2||u|a.json:2: no JSON (extra data at byte 5 of the row)",
+        "2|||a.json:2: the row is a JSON array, neither an object nor a string",
+        "3|||a.json:3: no JSON (syntax error at byte 9 of the row)", "3||http://b/"}},
       {"a.jsonl",
        "{\"url\":\"u\"\n{\"id\":1}\n{\"url\":5}\n7\n[\"u\"]\n{\"url\":\"u\"} "
        "x\n{\"url\":\"u\",\"id\":true}\n\"\\ud800\"\n\"ok\"\n",
-       {"1||u|a.jsonl:1: no JSON (incomplete JSON at byte 11 of the line)",
+       {"1||u|a.jsonl:1: no JSON (incomplete JSON at byte 11 of the row)",
         "2|1||a.jsonl:2: the object has no member for the URL", "3|||a.jsonl:3: the URL is no string",
-        "4|||a.jsonl:4: the line is JSON, but neither an object nor a string",
-        "5|||a.jsonl:5: the line is a JSON array, neither an object nor a string",
-        "6||u|a.jsonl:6: no JSON (extra data at byte 13 of the line)",
+        "4|||a.jsonl:4: the row is JSON, but neither an object nor a string",
+        "5|||a.jsonl:5: the row is a JSON array, neither an object nor a string",
+        "6||u|a.jsonl:6: no JSON (extra data at byte 13 of the row)",
         "7||u|a.jsonl:7: the id is neither a string nor a number",
-        "8|||a.jsonl:8: no JSON (syntax error at byte 8 of the line)", "9||ok"}},
+        "8|||a.jsonl:8: no JSON (syntax error at byte 8 of the row)", "9||ok"}},
   };
   for (const GoodCase& c : cases) {
     SCOPED_TRACE(c.name + ": " + c.bytes.substr(0, 80));
@@ -189,6 +204,21 @@ TEST(ListParserTest, HandsOnBadRowsWithTheirLine) {
     EXPECT_EQ(parsed.status, absl::OkStatus());
     EXPECT_EQ(parsed.rows, c.rows);
   }
+}
+
+TEST(ListParserTest, MembersOfAnySizeArePassedOver) {
+  const std::string large(4 * kMaxRowBytes, 'x');
+  const std::string deep = std::string(1000, '[') + std::string(1000, ']');
+  const std::string list = "[{\"faces\": [\"" + large + "\"], \"deep\": " + deep +
+                           ", \"url\": \"http://a/\"},\n" + "{\"url\": \"" + large + "\"},\n\"http://b/\"]";
+  const Parsed parsed = ParseNamed("a.json", list);
+  EXPECT_EQ(parsed.status, absl::OkStatus());
+  ASSERT_EQ(parsed.rows.size(), 3u);
+  EXPECT_EQ(parsed.rows[0], "1||http://a/");
+  EXPECT_NE(parsed.rows[1].find("2|||a.json:2: the row is longer than"), std::string::npos) << parsed.rows[1];
+  EXPECT_EQ(parsed.rows[2], "3||http://b/");
+  const Parsed too_deep = ParseNamed("a.json", "[" + std::string(2000, '['));
+  EXPECT_NE(too_deep.status.message().find("nested deeper than 1024 levels"), std::string::npos);
 }
 
 struct BadCase {
@@ -233,8 +263,14 @@ TEST(ListParserTest, RefusesListsWithOneMessage) {
       {"a.csv", "\"id\"x,url\n", "a.csv:1: the header has text after the closing quote of field 1"},
       {"a.tsv", "id\turl" + million,
        "a.tsv:1: the header line is longer than 65536 bytes; is this a TSV list?"},
-      {"a.json", "[\n\"http://a/\"]\n",
-       "a.json:1: the list is a JSON array; write one object or string a line (jq -c '.[]')"},
+      {"a.jsonl", "[\n\"http://a/\"]\n",
+       "a.jsonl:1: the list is a JSON array, not JSON lines; say that its format is json"},
+      {"a.json", "[]", "a.json:1: the list is empty; give it a header line and rows, or one URL a line"},
+      {"a.json", "[\n\"u\",\n{\"url\":", "a.json:3: the JSON array is never closed; the list may be cut off"},
+      {"a.json", "[\"u\",\n]", "a.json:2: the JSON array has a comma with no element beside it"},
+      {"a.json", "[\"u\"]\n\n x",
+       "a.json:3: there is text after the end of the JSON array; make it one array"},
+      {"a.json", "[{\"url\":[}]", "a.json:1: there is a \"}\" where a \"]\" is owed; is this JSON?"},
       {"a.csv", "id,url\n1,u\n2,\"v\n3,w\n",
        "a.csv:3: a quoted field begins here and is never closed; close it, or double the quotes inside it"},
       {"a.tsv", packed.substr(0, packed.size() - 9),
