@@ -1,25 +1,49 @@
 #include "coordinator/core/job.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/status.h"
 #include "coordinator/core/sharder.h"
 
 namespace imgfleet::core {
 namespace {
 
+bool AscendBelow(const std::vector<uint32_t>& offsets, uint32_t end) {
+  for (size_t i = 0; i < offsets.size(); ++i) {
+    if (offsets[i] >= end || (i > 0 && offsets[i] <= offsets[i - 1])) return false;
+  }
+  return true;
+}
+
 absl::Status CheckKnown(const NewShard& shard) {
   const KnownOutcomes& known = shard.known;
-  for (size_t i = 0; i < known.offsets.size(); ++i) {
-    if (known.offsets[i] >= shard.items || (i > 0 && known.offsets[i] <= known.offsets[i - 1])) {
-      return absl::InvalidArgumentError("offsets of known outcomes do not ascend within the shard");
-    }
+  if (!AscendBelow(known.offsets, shard.items)) {
+    return absl::InvalidArgumentError("offsets of known outcomes do not ascend within the shard");
   }
   uint64_t failures = 0;
   for (const auto& [reason, count] : known.counts.reasons) failures += count;
   if (known.counts.succeeded + known.counts.failed != known.offsets.size() ||
       failures != known.counts.failed) {
     return absl::InvalidArgumentError("counts of known outcomes do not match their number");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckAbsent(const Job& job, const NewShard& shard) {
+  if (shard.absent.empty()) return absl::OkStatus();
+  if (job.parent.empty()) {
+    return absl::InvalidArgumentError("only a job that tries another's items again leaves some out");
+  }
+  if (!AscendBelow(shard.absent, shard.items)) {
+    return absl::InvalidArgumentError("absent offsets do not ascend within the shard");
+  }
+  for (const uint32_t offset : shard.known.offsets) {
+    if (std::binary_search(shard.absent.begin(), shard.absent.end(), offset)) {
+      return absl::InvalidArgumentError(absl::StrCat("absent offset ", offset, " has an outcome"));
+    }
   }
   return absl::OkStatus();
 }
@@ -38,6 +62,11 @@ Job MakeJob(NewJob from) {
   job.spec = std::move(from.spec);
   job.source = std::move(from.source);
   job.create_time = from.create_time;
+  job.priority = from.priority;
+  job.parent = std::move(from.parent);
+  job.idempotency_key = std::move(from.idempotency_key);
+  job.request_hash = std::move(from.request_hash);
+  job.schedule = std::move(from.schedule);
   return job;
 }
 
@@ -47,7 +76,7 @@ absl::Status CheckAppend(const Job& job, const NewShard& shard) {
         "job ", job.id,
         " takes no more items: ", Ended(job.state) ? "it has ended" : "its list was read to the end"));
   }
-  if (shard.first_index != job.items) {
+  if (shard.first_index < job.items || (shard.first_index > job.items && job.parent.empty())) {
     return absl::InvalidArgumentError(absl::StrCat("job ", job.id, " has ", job.items,
                                                    " items, the next shard begins at ", shard.first_index));
   }
@@ -55,7 +84,8 @@ absl::Status CheckAppend(const Job& job, const NewShard& shard) {
     return absl::InvalidArgumentError(
         absl::StrCat("a shard holds 1 to ", kMaxShardItems, " items, not ", shard.items));
   }
-  return CheckKnown(shard);
+  RETURN_IF_ERROR(CheckKnown(shard));
+  return CheckAbsent(job, shard);
 }
 
 void Account(JobRecord& record, const Shard* before, const Shard& after) {
@@ -63,8 +93,10 @@ void Account(JobRecord& record, const Shard* before, const Shard& after) {
     record.leased_items -= LeasedItems(*before);
     record.ready_shards -= before->state == ShardState::kReady ? 1 : 0;
   } else {
-    record.job.items += after.items;
-    ++record.job.shards;
+    Job& job = record.job;
+    job.absent += after.first_index - job.items + after.absent.Count();
+    job.items = after.first_index + after.items;
+    ++job.shards;
   }
   record.leased_items += LeasedItems(after);
   record.ready_shards += after.state == ShardState::kReady ? 1 : 0;
@@ -98,7 +130,7 @@ void Cancel(Job& job, absl::Time wall) {
 }
 
 void CompleteIfDone(Job& job, absl::Time wall) {
-  if (job.state == JobState::kRunning && Outcomes(job) == job.items) End(job, JobState::kCompleted, wall);
+  if (job.state == JobState::kRunning && OpenItems(job) == 0) End(job, JobState::kCompleted, wall);
 }
 
 }  // namespace imgfleet::core

@@ -5,7 +5,8 @@
 //      ▼                        ▼
 //    FAILED                 CANCELLED (from READING too)
 //
-// An ended job never changes again, except that what is known to be leased of it runs off.
+// An ended job never changes again, except that what is known to be leased of it runs off, and that it expires.
+// Being paused, and of what priority it is, has no part in this: nothing of a paused job is leased, that is all.
 //
 // Pure functions over plain structs; time comes in as an argument.
 #pragma once
@@ -15,6 +16,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "coordinator/core/fair_share.h"
 #include "coordinator/core/shard.h"
 #include "coordinator/core/types.h"
 
@@ -31,7 +33,18 @@ Job MakeJob(NewJob from);
 
 inline uint64_t Outcomes(const Job& job) { return job.counts.succeeded + job.counts.failed; }
 
-// Whether `shard` may be the next of `job`.
+// Known items that are items of the job, and those of them without an outcome.
+inline uint64_t OwnItems(const Job& job) { return job.items - job.absent; }
+inline uint64_t OpenItems(const Job& job) { return OwnItems(job) - Outcomes(job); }
+
+// Whether something of it may be leased.
+inline bool Leasable(const JobRecord& record) {
+  return !Ended(record.job.state) && !record.job.paused && record.ready_shards > 0;
+}
+
+inline uint64_t TurnOf(const JobRecord& record) { return TurnOf(record.leased_items, record.job.priority); }
+
+// Whether `shard` may be the next of `job`: it begins where the last one ended, or beyond if the job has a parent.
 absl::Status CheckAppend(const Job& job, const NewShard& shard);
 
 // Counts a shard that is new (`before` null) or has changed.

@@ -109,6 +109,57 @@ TEST(Job, KnowsWhatIsReadyAndLeased) {
   EXPECT_EQ(record.leased_items, 0u);
 }
 
+TEST(Job, OnlyWhatMayBeLeasedIsLeasable) {
+  JobRecord record;
+  EXPECT_FALSE(Leasable(record)) << "nothing is READY";
+  record.ready_shards = 1;
+  EXPECT_TRUE(Leasable(record));
+  record.job.paused = true;
+  EXPECT_FALSE(Leasable(record));
+  record.job.paused = false;
+  record.job.state = JobState::kFailed;
+  EXPECT_FALSE(Leasable(record));
+}
+
+TEST(Job, WithAParentLeavesItemsOut) {
+  JobRecord record;
+  NewShard shard = ShardOf(5, 4);
+  shard.absent = {1, 2};
+  EXPECT_TRUE(absl::IsInvalidArgument(CheckAppend(record.job, shard))) << "no parent";
+  record.job.parent = "parent";
+  EXPECT_TRUE(CheckAppend(record.job, shard).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(CheckAppend(record.job,
+                                                  [&] {
+                                                    NewShard bad = shard;
+                                                    bad.absent = {4};
+                                                    return bad;
+                                                  }())))
+      << "beyond the shard";
+  EXPECT_TRUE(absl::IsInvalidArgument(CheckAppend(record.job,
+                                                  [&] {
+                                                    NewShard bad = shard;
+                                                    bad.known.offsets = {2};
+                                                    bad.known.counts.succeeded = 1;
+                                                    return bad;
+                                                  }())))
+      << "absent with an outcome";
+
+  Shard row = MakeShard({"job", 0}, shard);
+  Account(record, nullptr, row);
+  EXPECT_EQ(record.job.items, 9u);
+  EXPECT_EQ(record.job.absent, 7u);
+  EXPECT_EQ(OwnItems(record.job), 2u);
+  EXPECT_EQ(Lease(row, "w", kWall), (std::vector<uint32_t>{0, 3}));
+  EXPECT_EQ(CheckChunk(row, {{{"job", 0}, 1}, {1}, "", {1, 0, 0, {}}}).verdict, ChunkVerdict::kInvalid);
+  EXPECT_TRUE(absl::IsInvalidArgument(CheckAppend(record.job, ShardOf(8, 1)))) << "goes back";
+  CountOutcomes(record.job, {1, 0, 0, {}});
+  FinishReading(record.job, absl::OkStatus(), kWall);
+  EXPECT_EQ(record.job.state, JobState::kRunning);
+  CountOutcomes(record.job, {1, 0, 0, {}});
+  CompleteIfDone(record.job, kWall);
+  EXPECT_EQ(record.job.state, JobState::kCompleted) << "outcomes and absent items are all items";
+}
+
 TEST(Sharder, ShardsDoubleUpToTheLimit) {
   Sharder sharder;
   for (const uint32_t size : {16u, 32u, 64u, 128u, 256u, 512u, 1000u, 1000u}) {
@@ -133,6 +184,16 @@ TEST(FairShare, FewestLeasedFirstThenOldest) {
   EXPECT_TRUE(ComesBefore({"b", 1}, {"a", 2}));
   EXPECT_TRUE(ComesBefore({"a", 2}, {"b", 2}));
   EXPECT_FALSE(ComesBefore({"a", 2}, {"a", 2}));
+}
+
+// What a job holds before it is another's turn doubles with each step of priority.
+TEST(FairShare, PriorityWeighsWhatIsLeased) {
+  for (int32_t priority = kMinPriority; priority < kMaxPriority; ++priority) {
+    EXPECT_TRUE(ComesBefore({"b", TurnOf(199, priority + 1)}, {"a", TurnOf(100, priority)})) << priority;
+    EXPECT_TRUE(ComesBefore({"a", TurnOf(100, priority)}, {"b", TurnOf(201, priority + 1)})) << priority;
+  }
+  EXPECT_TRUE(ComesBefore({"b", TurnOf(0, kMinPriority)}, {"a", TurnOf(1, kMaxPriority)}))
+      << "nobody starves";
 }
 
 TEST(FairShare, FirstShardAlwaysFits) {

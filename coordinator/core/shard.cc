@@ -23,6 +23,7 @@ std::string Contradiction(const Shard& shard, const Chunk& chunk) {
   for (const uint32_t offset : chunk.offsets) {
     if (offset >= shard.items)
       return absl::StrCat("offset ", offset, " in a shard of ", shard.items, " items");
+    if (shard.absent.Get(offset)) return absl::StrCat("offset ", offset, " is no item of the job");
     if (seen.Get(offset)) return absl::StrCat("offset ", offset, " twice in one chunk");
     seen.Set(offset);
   }
@@ -45,6 +46,11 @@ Shard MakeShard(ShardKey key, const NewShard& from) {
   shard.items = from.items;
   shard.payload_bytes = from.payload.size();
   shard.committed = Bitmap(from.items);
+  if (!from.absent.empty()) shard.absent = Bitmap(from.items);
+  for (const uint32_t offset : from.absent) {
+    shard.absent.Set(offset);
+    shard.committed.Set(offset);
+  }
   CommitOffsets(shard, from.known.offsets);
   return shard;
 }

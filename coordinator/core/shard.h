@@ -50,10 +50,11 @@ struct Shard {
   uint32_t losses = 0;        // Lost leases in a row.
   bool excused = false;       // Losing the current lease says nothing against its items.
   uint32_t put_offs = 0;      // Hand-backs with not_before since the last committed chunk.
-  Bitmap committed;           // Which offsets have an outcome.
+  Bitmap committed;           // Which offsets have an outcome, or are absent.
+  Bitmap absent;              // Which offsets are no items of the job; without a byte where there are none.
 };
 
-// A shard as it is appended: what is known at birth has its outcome already.
+// A shard as it is appended: what is known at birth has its outcome already, and what is absent never gets one.
 Shard MakeShard(ShardKey key, const NewShard& from);
 
 // Items of a current lease without an outcome; 0 where nothing is leased.

@@ -158,7 +158,7 @@ grpc::ServerUnaryReactor* JobsService::ListJobs(grpc::CallbackServerContext* con
   if (!before.ok()) return Answered(context, before.status());
   const uint32_t limit = request->page_size() == 0 ? kDefaultPage : std::min(request->page_size(), kMaxPage);
   // One more than the page, which tells whether there is another.
-  const absl::StatusOr<std::vector<core::Job>> jobs = ledger_.ListJobs(*before, limit + 1);
+  const absl::StatusOr<std::vector<core::Job>> jobs = ledger_.ListJobs("", *before, limit + 1);
   if (!jobs.ok()) return Answered(context, jobs.status());
   const size_t shown = std::min<size_t>(jobs->size(), limit);
   for (size_t i = 0; i < shown; ++i) *response->add_jobs() = ToProto((*jobs)[i]);

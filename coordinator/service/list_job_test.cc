@@ -33,8 +33,9 @@ class FullStore final : public store::Store {
   absl::StatusOr<std::optional<core::Job>> GetJob(absl::string_view id) override {
     return store_->GetJob(id);
   }
-  absl::StatusOr<std::vector<core::Job>> ListJobs(absl::string_view before, size_t limit) override {
-    return store_->ListJobs(before, limit);
+  absl::StatusOr<std::vector<core::Job>> ListJobs(absl::string_view owner, absl::string_view before,
+                                                  size_t limit) override {
+    return store_->ListJobs(owner, before, limit);
   }
   absl::StatusOr<std::vector<core::Job>> JobsBeingRead() override { return store_->JobsBeingRead(); }
   absl::StatusOr<std::vector<core::StoredChunk>> ReadByCommit(absl::string_view id, uint64_t after,
@@ -45,6 +46,13 @@ class FullStore final : public store::Store {
   absl::StatusOr<std::optional<core::ShardResults>> ReadShardAt(absl::string_view id,
                                                                 uint64_t index) override {
     return store_->ReadShardAt(id, index);
+  }
+  absl::StatusOr<std::optional<core::Schedule>> GetSchedule(absl::string_view id) override {
+    return store_->GetSchedule(id);
+  }
+  absl::StatusOr<std::vector<core::Schedule>> ListSchedules(absl::string_view owner, absl::string_view before,
+                                                            size_t limit) override {
+    return store_->ListSchedules(owner, before, limit);
   }
 
  private:

@@ -47,7 +47,7 @@ absl::StatusOr<std::vector<v1::Outcome>> MissingOutcomes(const core::Job& job,
           : "The job was cancelled before this item had an outcome.";
   std::vector<v1::Outcome> missing;
   for (uint32_t offset = 0; offset < shard.items; ++offset) {
-    if (present[offset]) continue;
+    if (present[offset] || shard.absent.Get(offset)) continue;
     v1::Item& item = *batch.mutable_items(static_cast<int>(offset));
     v1::Outcome& outcome = missing.emplace_back();
     outcome.set_index(shard.first_index + offset);

@@ -258,7 +258,7 @@ absl::Status Batch::Acquire(const std::string& holder, uint64_t max_items, uint6
     RETURN_IF_ERROR(Settle(*job, *shard));
     if (shard->row.state != ShardState::kReady) continue;
     ASSIGN_OR_RETURN(core::LeasedShard leased, LeaseTo(holder, *job, *shard));
-    turn->share.leased_items += leased.offsets.size();
+    turn->share.turn = core::TurnOf(job->row);
     room.Take(leased.offsets.size(), leased.payload.size());
     leased_bytes_ += leased.payload.size();
     answer.push_back(std::move(leased));

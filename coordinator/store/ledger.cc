@@ -138,8 +138,9 @@ absl::StatusOr<core::Job> Ledger::GetJob(absl::string_view job_id) {
   return *std::move(job);
 }
 
-absl::StatusOr<std::vector<core::Job>> Ledger::ListJobs(absl::string_view before, uint32_t limit) {
-  return loop_->store().ListJobs(before, limit);
+absl::StatusOr<std::vector<core::Job>> Ledger::ListJobs(absl::string_view owner, absl::string_view before,
+                                                        uint32_t limit) {
+  return loop_->store().ListJobs(owner, before, limit);
 }
 
 absl::StatusOr<std::vector<core::Job>> Ledger::JobsBeingRead() { return loop_->store().JobsBeingRead(); }

@@ -98,8 +98,10 @@ class Ledger {
   // --- Reading, with connections of their own: never waits for writers ----------------------------------------
 
   absl::StatusOr<core::Job> GetJob(absl::string_view job_id);
-  // Newest first; `before` is the id of the last job of the page before, or empty.
-  absl::StatusOr<std::vector<core::Job>> ListJobs(absl::string_view before, uint32_t limit);
+  // Those of `owner`, of all where that is empty; newest first. `before` is the id of the last job of the page before,
+  // or empty.
+  absl::StatusOr<std::vector<core::Job>> ListJobs(absl::string_view owner, absl::string_view before,
+                                                  uint32_t limit);
   // Jobs whose list is not read to its end, oldest first; after a restart only those with a `source`. To go
   // on, skip the first `items` of the list and append from there.
   absl::StatusOr<std::vector<core::Job>> JobsBeingRead();

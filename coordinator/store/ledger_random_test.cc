@@ -104,7 +104,11 @@ class Play {
 
   void Submit() {
     const std::string id = absl::StrCat("job ", 1000 + jobs_.size());
-    core::NewJob job{id, "", "spec", "can be read again", clock_.Wall()};
+    core::NewJob job;
+    job.id = id;
+    job.spec = "spec";
+    job.source = "can be read again";
+    job.create_time = clock_.Wall();
     jobs_[id];
     Ask<absl::StatusOr<core::Job>>([&](auto done) { ledger_->CreateJob(job, done); },
                                    [](auto created) { EXPECT_TRUE(created.ok()) << created.status(); });

@@ -395,11 +395,11 @@ TEST_P(LedgerTest, LeasesLapseByThemselves) {
 
 TEST_P(LedgerTest, ReadersPage) {
   for (const char* id : {"job 1", "job 2", "job 3"}) MakeJob(id, {1});
-  const auto newest = ledger_->ListJobs("", 2);
+  const auto newest = ledger_->ListJobs("", "", 2);
   ASSERT_TRUE(newest.ok());
   ASSERT_THAT(*newest, SizeIs(2));
   EXPECT_EQ(newest->at(0).id, "job 3");
-  const auto rest = ledger_->ListJobs(newest->back().id, 2);
+  const auto rest = ledger_->ListJobs("", newest->back().id, 2);
   ASSERT_THAT(*rest, SizeIs(1));
   EXPECT_EQ(rest->at(0).id, "job 1");
   EXPECT_EQ(rest->at(0).spec, "spec of job 1");

@@ -23,7 +23,12 @@ T Await(Verb verb) {
 }
 
 inline absl::StatusOr<core::Job> Create(Ledger& ledger, const std::string& id, std::string source = "") {
-  core::NewJob job{id, "owner", absl::StrCat("spec of ", id), std::move(source), absl::FromUnixSeconds(1000)};
+  core::NewJob job;
+  job.id = id;
+  job.owner = "owner";
+  job.spec = absl::StrCat("spec of ", id);
+  job.source = std::move(source);
+  job.create_time = absl::FromUnixSeconds(1000);
   return Await<absl::StatusOr<core::Job>>([&](auto done) { ledger.CreateJob(job, done); });
 }
 

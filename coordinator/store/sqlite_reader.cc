@@ -8,6 +8,8 @@ namespace imgfleet::store {
 namespace {
 
 constexpr size_t kIdleReaders = 8;
+// Above every id that can be told from it by a byte of text.
+constexpr absl::string_view kAboveAllIds = "\x7f";
 
 absl::StatusOr<std::vector<core::Job>> AllJobs(Rows rows) {
   std::vector<core::Job> found;
@@ -35,9 +37,10 @@ absl::StatusOr<std::optional<core::Job>> SqliteReader::GetJob(absl::string_view 
   return std::move(record.job);
 }
 
-absl::StatusOr<std::vector<core::Job>> SqliteReader::ListJobs(absl::string_view before, size_t limit) {
-  // Above every id that can be told from it by a byte of text.
-  return AllJobs(list_jobs_.Run(before.empty() ? absl::string_view("\x7f") : before, limit));
+absl::StatusOr<std::vector<core::Job>> SqliteReader::ListJobs(absl::string_view owner,
+                                                              absl::string_view before, size_t limit) {
+  const absl::string_view below = before.empty() ? kAboveAllIds : before;
+  return AllJobs(owner.empty() ? list_jobs_.Run(below, limit) : list_owned_.Run(owner, below, limit));
 }
 
 absl::StatusOr<std::vector<core::Job>> SqliteReader::JobsBeingRead() { return AllJobs(being_read_.Run()); }
@@ -84,19 +87,27 @@ absl::StatusOr<std::optional<core::ShardResults>> SqliteReader::ReadShardAt(absl
   return results;
 }
 
+absl::StatusOr<bool> SqliteReader::FindShard(Statement& find, absl::string_view job_id, uint64_t index,
+                                             core::ShardResults& results) {
+  Rows rows = find.Run(job_id, index);
+  ASSIGN_OR_RETURN(const bool more, rows.Next());
+  if (!more) return false;
+  results.shard = static_cast<uint32_t>(rows.Int(0));
+  results.first_index = rows.Int(1);
+  results.items = static_cast<uint32_t>(rows.Int(2));
+  results.complete = rows.Int(3) == static_cast<int64_t>(core::ShardState::kDone);
+  results.absent = core::Bitmap::FromBytes(rows.Text(4));
+  return true;
+}
+
 absl::StatusOr<std::optional<core::ShardResults>> SqliteReader::ReadShard(absl::string_view job_id,
                                                                           uint64_t index) {
   core::ShardResults results;
-  {
-    Rows rows = shard_at_.Run(job_id, index);
-    ASSIGN_OR_RETURN(const bool more, rows.Next());
-    if (!more) return std::nullopt;
-    results.shard = static_cast<uint32_t>(rows.Int(0));
-    results.first_index = rows.Int(1);
-    results.items = static_cast<uint32_t>(rows.Int(2));
-    results.complete = rows.Int(3) == static_cast<int64_t>(core::ShardState::kDone);
+  ASSIGN_OR_RETURN(bool found, FindShard(shard_at_, job_id, index, results));
+  if (!found || index >= results.first_index + results.items) {
+    ASSIGN_OR_RETURN(found, FindShard(shard_after_, job_id, index, results));
   }
-  if (index >= results.first_index + results.items) return std::nullopt;
+  if (!found) return std::nullopt;
   {
     Rows rows = items_of_.Run(job_id, results.shard);
     ASSIGN_OR_RETURN(const bool more, rows.Next());
@@ -110,6 +121,21 @@ absl::StatusOr<std::optional<core::ShardResults>> SqliteReader::ReadShard(absl::
     ASSIGN_OR_RETURN(core::StoredChunk chunk, ChunkFrom(rows));
     results.chunks.push_back(std::move(chunk));
   }
+}
+
+absl::StatusOr<std::optional<core::Schedule>> SqliteReader::GetSchedule(absl::string_view id) {
+  Rows rows = get_schedule_.Run(id);
+  ASSIGN_OR_RETURN(const bool more, rows.Next());
+  if (!more) return std::nullopt;
+  return ScheduleFrom(rows);
+}
+
+absl::StatusOr<std::vector<core::Schedule>> SqliteReader::ListSchedules(absl::string_view owner,
+                                                                        absl::string_view before,
+                                                                        size_t limit) {
+  const absl::string_view below = before.empty() ? kAboveAllIds : before;
+  return AllSchedules(owner.empty() ? list_schedules_.Run(below, limit)
+                                    : list_owned_schedules_.Run(owner, below, limit));
 }
 
 absl::StatusOr<std::unique_ptr<SqliteReader>> SqliteReaders::Take() {

@@ -32,6 +32,16 @@ absl::StatusOr<core::JobRecord> JobFrom(const Rows& row) {
   if (!row.Null(14)) job.end_time = absl::FromUnixMicros(row.Int(14));
   record.leased_items = row.Int(15);
   record.ready_shards = static_cast<uint32_t>(row.Int(16));
+  job.priority = static_cast<int32_t>(row.Int(17));
+  job.paused = row.Int(18) != 0;
+  job.parent = row.Text(19);
+  job.absent = row.Int(20);
+  job.idempotency_key = row.Text(21);
+  job.request_hash = row.Text(22);
+  job.schedule = row.Text(23);
+  job.reader = row.Text(24);
+  job.reader_due = absl::FromUnixMicros(row.Int(25));
+  job.expired = row.Int(26) != 0;
   return record;
 }
 
@@ -51,6 +61,7 @@ core::Shard ShardFrom(const Rows& row) {
   shard.excused = row.Int(12) != 0;
   shard.committed = core::Bitmap::FromBytes(row.Text(13));
   shard.put_offs = static_cast<uint32_t>(row.Int(14));
+  shard.absent = core::Bitmap::FromBytes(row.Text(15));
   return shard;
 }
 
@@ -61,6 +72,32 @@ absl::StatusOr<core::StoredChunk> ChunkFrom(const Rows& row) {
   ASSIGN_OR_RETURN(chunk.offsets, DecodeOffsets(row.Bytes(2)));
   chunk.payload = row.Text(3);
   return chunk;
+}
+
+core::Schedule ScheduleFrom(const Rows& row) {
+  core::Schedule schedule;
+  schedule.id = row.Text(0);
+  schedule.owner = row.Text(1);
+  schedule.display_name = row.Text(2);
+  schedule.spec = row.Text(3);
+  schedule.source = row.Text(4);
+  schedule.priority = static_cast<int32_t>(row.Int(5));
+  schedule.every = absl::Microseconds(row.Int(6));
+  schedule.cron = row.Text(7);
+  schedule.next_time = absl::FromUnixMicros(row.Int(8));
+  schedule.last_job = row.Text(9);
+  schedule.paused = row.Int(10) != 0;
+  schedule.create_time = absl::FromUnixMicros(row.Int(11));
+  return schedule;
+}
+
+absl::StatusOr<std::vector<core::Schedule>> AllSchedules(Rows rows) {
+  std::vector<core::Schedule> found;
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool more, rows.Next());
+    if (!more) return found;
+    found.push_back(ScheduleFrom(rows));
+  }
 }
 
 }  // namespace imgfleet::store

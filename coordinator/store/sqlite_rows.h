@@ -1,6 +1,8 @@
 // Rows of the SQLite store as core's structs. The column lists belong to the functions beside them.
 #pragma once
 
+#include <vector>
+
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "coordinator/core/job.h"
@@ -10,17 +12,23 @@
 
 namespace imgfleet::store {
 
-#define IMGFLEET_JOB_COLUMNS                                                                   \
-  "id, owner, spec, source, state, failure, items, shards, succeeded, failed, fetched_bytes, " \
-  "reasons, last_commit_seq, create_time, end_time, leased_items, ready_shards"
+#define IMGFLEET_JOB_COLUMNS                                                                        \
+  "id, owner, spec, source, state, failure, items, shards, succeeded, failed, fetched_bytes, "      \
+  "reasons, last_commit_seq, create_time, end_time, leased_items, ready_shards, priority, paused, " \
+  "parent, absent, idempotency_key, request_hash, schedule, reader, reader_due, expired"
 #define IMGFLEET_SHARD_COLUMNS                                                               \
   "job_id, shard, first_index, items, payload_bytes, state, epoch, holder, due, lease_end, " \
-  "suspects_end, losses, excused, committed, put_offs"
+  "suspects_end, losses, excused, committed, put_offs, absent"
 #define IMGFLEET_CHUNK_COLUMNS "commit_seq, shard, offsets, payload"
+#define IMGFLEET_SCHEDULE_COLUMNS                                                                  \
+  "id, owner, display_name, spec, source, priority, every_us, cron, next_time, last_job, paused, " \
+  "create_time"
 
 absl::StatusOr<core::JobRecord> JobFrom(const Rows& row);
 core::Shard ShardFrom(const Rows& row);
 absl::StatusOr<core::StoredChunk> ChunkFrom(const Rows& row);
+core::Schedule ScheduleFrom(const Rows& row);
+absl::StatusOr<std::vector<core::Schedule>> AllSchedules(Rows rows);
 
 // NULL for infinite times.
 std::optional<int64_t> ToColumn(absl::Time time);

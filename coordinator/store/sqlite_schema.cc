@@ -53,6 +53,40 @@ CREATE INDEX jobs_by_state ON jobs (state);
     R"sql(
 ALTER TABLE shards ADD COLUMN put_offs INTEGER NOT NULL DEFAULT 0;
 )sql",
+    // For job control. turn is core::TurnOf; what was leased before has priority 0.
+    R"sql(
+ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN parent TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN absent INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN idempotency_key TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN request_hash TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN schedule TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN reader TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN reader_due INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;
+UPDATE jobs SET turn = leased_items << 4;
+DROP INDEX jobs_ready;
+CREATE INDEX jobs_ready ON jobs (turn, id) WHERE state <= 2 AND ready_shards > 0 AND paused = 0;
+DROP INDEX jobs_reading;
+CREATE INDEX jobs_reading ON jobs (reader_due, id) WHERE state = 1;
+DROP INDEX jobs_by_state;
+CREATE INDEX jobs_by_state ON jobs (state) WHERE expired = 0;
+CREATE INDEX jobs_by_owner ON jobs (owner, id) WHERE expired = 0;
+CREATE INDEX jobs_open ON jobs (owner) WHERE state <= 2;
+CREATE UNIQUE INDEX jobs_by_key ON jobs (owner, idempotency_key) WHERE idempotency_key <> '' AND expired = 0;
+CREATE INDEX jobs_by_end ON jobs (end_time) WHERE state >= 3 AND expired = 0;
+CREATE INDEX jobs_expired ON jobs (id) WHERE expired = 1;
+ALTER TABLE shards ADD COLUMN absent BLOB NOT NULL DEFAULT x'';
+CREATE TABLE schedules (
+  id TEXT PRIMARY KEY NOT NULL, owner TEXT NOT NULL, display_name TEXT NOT NULL, spec BLOB NOT NULL,
+  source BLOB NOT NULL, priority INTEGER NOT NULL, every_us INTEGER NOT NULL, cron TEXT NOT NULL,
+  next_time INTEGER NOT NULL, last_job TEXT NOT NULL, paused INTEGER NOT NULL, create_time INTEGER NOT NULL)
+  STRICT;
+CREATE INDEX schedules_due ON schedules (next_time, id) WHERE paused = 0;
+CREATE INDEX schedules_by_owner ON schedules (owner, id);
+)sql",
 };
 static_assert(std::size(kMigrations) == kSqliteSchema);
 

@@ -11,7 +11,7 @@
 
 namespace imgfleet::store {
 
-inline constexpr int kSqliteSchema = 3;
+inline constexpr int kSqliteSchema = 4;
 
 // Makes the tables in an empty file, brings an older schema up to date, and refuses any other file:
 //   FAILED_PRECONDITION  a database of some other program, or written by a newer release

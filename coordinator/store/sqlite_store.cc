@@ -80,9 +80,10 @@ class SqliteStore final : public Store {
   absl::StatusOr<std::optional<core::Job>> GetJob(absl::string_view id) override {
     return readers_.With<std::optional<core::Job>>([&](SqliteReader& reader) { return reader.GetJob(id); });
   }
-  absl::StatusOr<std::vector<core::Job>> ListJobs(absl::string_view before, size_t limit) override {
+  absl::StatusOr<std::vector<core::Job>> ListJobs(absl::string_view owner, absl::string_view before,
+                                                  size_t limit) override {
     return readers_.With<std::vector<core::Job>>(
-        [&](SqliteReader& reader) { return reader.ListJobs(before, limit); });
+        [&](SqliteReader& reader) { return reader.ListJobs(owner, before, limit); });
   }
   absl::StatusOr<std::vector<core::Job>> JobsBeingRead() override {
     return readers_.With<std::vector<core::Job>>([](SqliteReader& reader) { return reader.JobsBeingRead(); });
@@ -99,6 +100,15 @@ class SqliteStore final : public Store {
                                                                 uint64_t index) override {
     return readers_.With<std::optional<core::ShardResults>>(
         [&](SqliteReader& reader) { return reader.ReadShardAt(job_id, index); });
+  }
+  absl::StatusOr<std::optional<core::Schedule>> GetSchedule(absl::string_view id) override {
+    return readers_.With<std::optional<core::Schedule>>(
+        [&](SqliteReader& reader) { return reader.GetSchedule(id); });
+  }
+  absl::StatusOr<std::vector<core::Schedule>> ListSchedules(absl::string_view owner, absl::string_view before,
+                                                            size_t limit) override {
+    return readers_.With<std::vector<core::Schedule>>(
+        [&](SqliteReader& reader) { return reader.ListSchedules(owner, before, limit); });
   }
 
  private:

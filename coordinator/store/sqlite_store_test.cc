@@ -77,21 +77,6 @@ TEST_F(SqliteStoreTest, RefusesANewerSchema) {
   EXPECT_THAT(Open().status().message(), HasSubstr("newer release"));
 }
 
-TEST_F(SqliteStoreTest, TakesOverAnOlderSchema) {
-  {
-    const std::unique_ptr<Ledger> ledger = OpenLedger();
-    ASSERT_TRUE(Create(*ledger, "job").ok());
-  }
-  // As schema 1 left it.
-  ASSERT_TRUE(
-      Raw()
-          ->Exec("ALTER TABLE shards DROP COLUMN put_offs; DROP INDEX jobs_by_state; PRAGMA user_version = 1")
-          .ok());
-  const std::unique_ptr<Ledger> ledger = OpenLedger();
-  EXPECT_EQ(*Raw()->QueryInt("PRAGMA user_version"), kSqliteSchema);
-  EXPECT_TRUE(ledger->GetJob("job").ok());
-}
-
 TEST_F(SqliteStoreTest, RefusesWhatIsNoDatabase) {
   std::ofstream(path_) << std::string(5000, 'x');
   EXPECT_TRUE(absl::IsDataLoss(Open().status())) << Open().status();
@@ -203,7 +188,7 @@ int BeKilled(const std::string& path) {
   const auto tell = [](const std::string& line) {
     return write(STDOUT_FILENO, line.data(), line.size()) == static_cast<ssize_t>(line.size());
   };
-  for (int number = static_cast<int>(ledger.ListJobs("", 1'000'000)->size());; ++number) {
+  for (int number = static_cast<int>(ledger.ListJobs("", "", 1'000'000)->size());; ++number) {
     const std::string id = absl::StrCat("job ", 100'000 + number);
     if (!Create(ledger, id, "file").ok()) return 2;
     tell(absl::StrCat(id, ",created\n"));

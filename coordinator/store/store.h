@@ -5,10 +5,11 @@
 // happened otherwise. Reading has connections of its own, sees committed rows only and waits for no writer.
 //
 // Rows, by table:
-//   jobs     core::JobRecord                   by id
-//   shards   core::Shard                       by (job, shard)
-//   items    payload of core::NewShard         by (job, shard)
-//   chunks   core::StoredChunk                 by (job, commit_seq), and by (job, shard)
+//   jobs       core::JobRecord                   by id
+//   shards     core::Shard                       by (job, shard)
+//   items      payload of core::NewShard         by (job, shard)
+//   chunks     core::StoredChunk                 by (job, commit_seq), and by (job, shard)
+//   schedules  core::Schedule                    by id
 #pragma once
 
 #include <cstdint>
@@ -40,31 +41,58 @@ class Transaction {
 
   virtual absl::StatusOr<std::optional<core::JobRecord>> GetJob(absl::string_view id) = 0;
   virtual absl::Status InsertJob(const core::JobRecord& record) = 0;  // ALREADY_EXISTS
-  // Everything but id, owner, spec, source and create_time, which never change.
+  // Everything but id, owner, spec, source, create_time, parent, idempotency_key, request_hash and schedule, which
+  // never change.
   virtual absl::Status UpdateJob(const core::JobRecord& record) = 0;  // NOT_FOUND
+  // The job of `owner` that is not expired and was submitted under `key`, which is not empty.
+  virtual absl::StatusOr<std::optional<core::JobRecord>> FindByKey(absl::string_view owner,
+                                                                   absl::string_view key) = 0;
   // Jobs in state kReading.
   virtual absl::StatusOr<std::vector<core::JobRecord>> JobsBeingRead() = 0;
+  // Jobs in state kReading whose reader_due is at `by` or before, earliest first.
+  virtual absl::StatusOr<std::vector<core::JobRecord>> LapsedReadings(absl::Time by, size_t limit) = 0;
+  // Jobs of `owner` that have not ended.
+  virtual absl::StatusOr<core::OwnerUse> UseOf(absl::string_view owner) = 0;
+
+  // Jobs that ended at `by` (wall) or before and are not expired, earliest first.
+  virtual absl::StatusOr<std::vector<core::JobRecord>> EndedBy(absl::Time by, size_t limit) = 0;
+  // Ids of expired jobs.
+  virtual absl::StatusOr<std::vector<std::string>> ExpiredJobs(size_t limit) = 0;
+  // Deletes up to `rows` rows of each of a job's tables, and with its last ones the job. True: it is gone.
+  virtual absl::StatusOr<bool> DeletePart(absl::string_view job_id, size_t rows) = 0;
 
   virtual absl::StatusOr<std::optional<core::Shard>> GetShard(const core::ShardKey& key) = 0;
   virtual absl::StatusOr<std::string> GetPayload(const core::ShardKey& key) = 0;  // NOT_FOUND
   virtual absl::Status InsertShard(const core::Shard& shard,
                                    absl::string_view payload) = 0;  // ALREADY_EXISTS
-  // Everything but key, first_index, items and payload_bytes, which never change.
+  // Everything but key, first_index, items, payload_bytes and absent, which never change.
   virtual absl::Status UpdateShard(const core::Shard& shard) = 0;  // NOT_FOUND
 
   virtual absl::Status InsertChunk(absl::string_view job_id,
                                    const core::StoredChunk& chunk) = 0;  // ALREADY_EXISTS
 
-  // Jobs that have not ended and have a READY shard, in the order of core::ComesBefore.
+  // Jobs of which something is core::Leasable, in the order of core::ComesBefore.
   virtual absl::StatusOr<std::vector<core::Share>> ReadyJobs(size_t limit) = 0;
   // READY shards of one job, lowest number first.
   virtual absl::StatusOr<std::vector<core::Shard>> ReadyShards(absl::string_view job_id, size_t limit) = 0;
   // LEASED shards whose holder this is.
   virtual absl::StatusOr<std::vector<core::Shard>> LeasesOf(absl::string_view holder) = 0;
+  // LEASED and DELAYED shards of one job. Costs as much as there are of all jobs.
+  virtual absl::StatusOr<std::vector<core::Shard>> TimedShardsOf(absl::string_view job_id) = 0;
   // LEASED and DELAYED shards due at `by` or before, earliest first.
   virtual absl::StatusOr<std::vector<core::Shard>> DueShards(absl::Time by, size_t limit) = 0;
   // The earliest time at which a shard is due; infinite where none is.
   virtual absl::StatusOr<absl::Time> NextDue() = 0;
+
+  virtual absl::StatusOr<std::optional<core::Schedule>> GetSchedule(absl::string_view id) = 0;
+  virtual absl::Status InsertSchedule(const core::Schedule& schedule) = 0;  // ALREADY_EXISTS
+  // next_time, last_job and paused; the rest never changes.
+  virtual absl::Status UpdateSchedule(const core::Schedule& schedule) = 0;  // NOT_FOUND
+  virtual absl::Status DeleteSchedule(absl::string_view id) = 0;            // NOT_FOUND
+  // Those not paused whose next_time is at `by` (wall) or before, earliest first.
+  virtual absl::StatusOr<std::vector<core::Schedule>> DueSchedules(absl::Time by, size_t limit) = 0;
+  // The earliest next_time of those not paused; infinite where there is none.
+  virtual absl::StatusOr<absl::Time> NextSchedule() = 0;
 };
 
 class Store {
@@ -79,19 +107,27 @@ class Store {
   virtual bool Exclusive() const = 0;
 
   // --- Readers; thread-safe -----------------------------------------------------------------------------------
+  // Expired jobs are no jobs here; what belongs to them may be there in part.
 
   virtual absl::StatusOr<std::optional<core::Job>> GetJob(absl::string_view id) = 0;
-  // Highest id first, from below `before` on; from the highest where that is empty.
-  virtual absl::StatusOr<std::vector<core::Job>> ListJobs(absl::string_view before, size_t limit) = 0;
+  // Those of `owner`, of all where that is empty. Highest id first, from below `before` on; from the highest where that
+  // is empty.
+  virtual absl::StatusOr<std::vector<core::Job>> ListJobs(absl::string_view owner, absl::string_view before,
+                                                          size_t limit) = 0;
   // Jobs in state kReading, oldest first.
   virtual absl::StatusOr<std::vector<core::Job>> JobsBeingRead() = 0;
   // By commit_seq, beyond `after`; stops once `max_bytes` of payload are exceeded, but gives at least one.
   virtual absl::StatusOr<std::vector<core::StoredChunk>> ReadByCommit(absl::string_view job_id,
                                                                       uint64_t after, uint64_t max_bytes) = 0;
   virtual absl::StatusOr<core::Census> TakeCensus() = 0;
-  // The shard that holds `index`, chunks by commit_seq; nullopt beyond the last one.
+  // The shard that holds `index`, or the next one after it, chunks by commit_seq; nullopt beyond the last one.
   virtual absl::StatusOr<std::optional<core::ShardResults>> ReadShardAt(absl::string_view job_id,
                                                                         uint64_t index) = 0;
+  virtual absl::StatusOr<std::optional<core::Schedule>> GetSchedule(absl::string_view id) = 0;
+  // As ListJobs.
+  virtual absl::StatusOr<std::vector<core::Schedule>> ListSchedules(absl::string_view owner,
+                                                                    absl::string_view before,
+                                                                    size_t limit) = 0;
 };
 
 }  // namespace imgfleet::store

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "coordinator/store/columns.h"
-#include "coordinator/store/store_testing.h"
+#include "coordinator/store/store_rows_testing.h"
 
 namespace imgfleet::store {
 namespace {
@@ -16,46 +16,7 @@ using core::ShardState;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-core::JobRecord JobRow(const std::string& id) {
-  core::JobRecord record;
-  record.job.id = id;
-  record.job.spec = std::string("spec\0with\0zeros", 15);
-  record.job.create_time = absl::FromUnixMicros(1'234'567);
-  return record;
-}
-
-Shard ShardRow(const std::string& job, uint32_t number, ShardState state = ShardState::kReady,
-               absl::Time due = absl::UnixEpoch()) {
-  Shard shard;
-  shard.key = {job, number};
-  shard.first_index = 10 * number;
-  shard.items = 10;
-  shard.state = state;
-  shard.due = due;
-  shard.committed = core::Bitmap(10);
-  return shard;
-}
-
-std::vector<std::string> Names(const std::vector<Shard>& shards) {
-  std::vector<std::string> names;
-  for (const Shard& shard : shards) names.push_back(shard.key.job_id + "/" + std::to_string(shard.key.shard));
-  return names;
-}
-
-class StoreTest : public testing::TestWithParam<StoreKind> {
- protected:
-  void Transact(absl::FunctionRef<void(Transaction&)> body) {
-    const absl::Status status = store_->Transact([&](Transaction& transaction) {
-      body(transaction);
-      return absl::OkStatus();
-    });
-    ASSERT_TRUE(status.ok()) << status;
-  }
-
-  FakeClock clock_;
-  const std::unique_ptr<StoreUnderTest> under_test_ = GetParam().make();
-  std::unique_ptr<Store> store_ = under_test_->Open(clock_);
-};
+class StoreTest : public StoreContractTest {};
 
 INSTANTIATE_TEST_SUITE_P(Stores, StoreTest, testing::ValuesIn(StoreKinds()),
                          [](const auto& info) { return info.param.name; });
@@ -71,6 +32,15 @@ TEST_P(StoreTest, RowsComeBackAsTheyWentIn) {
   job.job.counts = {1, 2, 3, {{1, 5}, {24, 1ull << 40}}};
   job.job.last_commit_seq = 9;
   job.job.end_time = absl::FromUnixMicros(7'654'321);
+  job.job.priority = -3;
+  job.job.paused = true;
+  job.job.parent = "p";
+  job.job.absent = 6;
+  job.job.idempotency_key = "k";
+  job.job.request_hash = "h";
+  job.job.schedule = "s";
+  job.job.reader = "r";
+  job.job.reader_due = absl::FromUnixMicros(5);
   job.leased_items = 12;
   job.ready_shards = 3;
   Shard shard = ShardRow("job", 5, ShardState::kLeased, absl::FromUnixMicros(99));
@@ -83,6 +53,8 @@ TEST_P(StoreTest, RowsComeBackAsTheyWentIn) {
   shard.excused = true;
   shard.put_offs = 4;
   shard.committed.Set(9);
+  shard.absent = core::Bitmap(10);
+  shard.absent.Set(9);
   Transact([&](Transaction& transaction) {
     ASSERT_TRUE(transaction.InsertJob(job).ok());
     ASSERT_TRUE(transaction.InsertShard(shard, absl::string_view("a\0b\0", 4)).ok());
@@ -103,6 +75,16 @@ TEST_P(StoreTest, RowsComeBackAsTheyWentIn) {
     EXPECT_EQ(got.job.last_commit_seq, 9u);
     EXPECT_EQ(got.job.create_time, job.job.create_time);
     EXPECT_EQ(got.job.end_time, job.job.end_time);
+    EXPECT_EQ(got.job.priority, -3);
+    EXPECT_TRUE(got.job.paused);
+    EXPECT_EQ(got.job.parent, "p");
+    EXPECT_EQ(got.job.absent, 6u);
+    EXPECT_EQ(got.job.idempotency_key, "k");
+    EXPECT_EQ(got.job.request_hash, "h");
+    EXPECT_EQ(got.job.schedule, "s");
+    EXPECT_EQ(got.job.reader, "r");
+    EXPECT_EQ(got.job.reader_due, job.job.reader_due);
+    EXPECT_FALSE(got.job.expired);
     EXPECT_EQ(got.leased_items, 12u);
     EXPECT_EQ(got.ready_shards, 3u);
     const Shard back = **transaction.GetShard({"job", 5});
@@ -119,6 +101,7 @@ TEST_P(StoreTest, RowsComeBackAsTheyWentIn) {
     EXPECT_TRUE(back.excused);
     EXPECT_EQ(back.put_offs, 4u);
     EXPECT_EQ(back.committed, shard.committed);
+    EXPECT_EQ(back.absent, shard.absent);
     EXPECT_EQ(*transaction.GetPayload({"job", 5}), std::string("a\0b\0", 4));
   });
   EXPECT_EQ((*store_->GetJob("job"))->spec, job.job.spec);
@@ -174,12 +157,16 @@ TEST_P(StoreTest, FailedTransactionLeavesNothing) {
 TEST_P(StoreTest, QueriesFindWhatTheySay) {
   const auto at = [](int64_t micros) { return absl::FromUnixMicros(micros); };
   Transact([&](Transaction& transaction) {
-    core::JobRecord a = JobRow("a"), b = JobRow("b"), ended = JobRow("c"), idle = JobRow("d");
-    a.ready_shards = b.ready_shards = ended.ready_shards = 1;
+    core::JobRecord a = JobRow("a"), b = JobRow("b"), ended = JobRow("c"), idle = JobRow("d"), paused = idle;
+    paused.job.id = "e";
+    paused.job.paused = true;
+    paused.job.state = core::JobState::kRunning;
+    a.ready_shards = b.ready_shards = ended.ready_shards = paused.ready_shards = 1;
     a.leased_items = 7;
     ended.job.state = core::JobState::kCancelled;
     idle.job.state = core::JobState::kRunning;
-    for (const core::JobRecord& job : {a, b, ended, idle}) ASSERT_TRUE(transaction.InsertJob(job).ok());
+    for (const core::JobRecord& job : {a, b, ended, idle, paused})
+      ASSERT_TRUE(transaction.InsertJob(job).ok());
     Shard leased = ShardRow("a", 2, ShardState::kLeased, at(30));
     leased.holder = "w";
     for (const Shard& shard :
@@ -190,12 +177,14 @@ TEST_P(StoreTest, QueriesFindWhatTheySay) {
     const auto ready = transaction.ReadyJobs(9);
     ASSERT_EQ(ready->size(), 2u);
     EXPECT_EQ(ready->at(0).job_id, "b");
-    EXPECT_EQ(ready->at(1).leased_items, 7u);
+    EXPECT_EQ(ready->at(1).turn, 7u << 4);
     EXPECT_EQ(transaction.ReadyJobs(1)->size(), 1u);
     EXPECT_THAT(Names(*transaction.ReadyShards("a", 9)), ElementsAre("a/0", "a/1"));
     EXPECT_THAT(Names(*transaction.ReadyShards("a", 1)), ElementsAre("a/0"));
     EXPECT_THAT(Names(*transaction.LeasesOf("w")), ElementsAre("a/2"));
     EXPECT_THAT(Names(*transaction.LeasesOf("")), IsEmpty());
+    EXPECT_THAT(Names(*transaction.TimedShardsOf("a")), testing::UnorderedElementsAre("a/2", "a/3"));
+    EXPECT_THAT(Names(*transaction.TimedShardsOf("b")), IsEmpty());
     EXPECT_THAT(Names(*transaction.DueShards(at(19), 9)), IsEmpty());
     EXPECT_THAT(Names(*transaction.DueShards(at(20), 9)), ElementsAre("a/3"));
     EXPECT_THAT(Names(*transaction.DueShards(absl::InfiniteFuture(), 9)), ElementsAre("a/3", "a/2"));
