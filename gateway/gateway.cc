@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "boost/asio/steady_timer.hpp"
 #include "boost/asio/thread_pool.hpp"
 #include "common/blob.h"
 #include "common/list_root.h"
@@ -21,6 +22,7 @@ namespace {
 constexpr int kListReaders = 2;
 // Shorter than the timeout that probes have by default, a second.
 constexpr auto kReadyPatience = std::chrono::milliseconds(300);
+constexpr auto kReconnectPause = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -34,6 +36,7 @@ class Gateway::Parts {
     AddImagesInfoRoutes(backend_, router_);
     AddJobRoutes(backend_, router_);
     AddPageRoutes(router_);
+    Reconnect();
   }
 
   absl::Status Serve(const Options& options, metrics::Registry& metrics, const Clock& clock) {
@@ -43,6 +46,11 @@ class Gateway::Parts {
     server.limits = options.limits;
     ASSIGN_OR_RETURN(server_, Server::Start(server, router_, metrics, clock));
     return absl::OkStatus();
+  }
+
+  ~Parts() {
+    keeping_.stop();
+    keeping_.join();
   }
 
   absl::Status Ready() {
@@ -62,13 +70,26 @@ class Gateway::Parts {
   const Server& server() const { return *server_; }
 
  private:
+  // Time and again: gRPC's own wait before it connects anew goes by the wall clock, which may have been set back meanwhile.
+  void Reconnect() {
+    if (channel_->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE) {
+      grpc::experimental::ChannelResetConnectionBackoff(channel_.get());
+    }
+    reconnecting_.expires_after(kReconnectPause);
+    reconnecting_.async_wait([this](const boost::system::error_code& stopped) {
+      if (!stopped) Reconnect();
+    });
+  }
+
   const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::Jobs::Stub> jobs_;
   boost::asio::thread_pool readers_;
   const Backend backend_;
   Router router_;
   std::atomic<bool> stopping_ = false;
-  std::unique_ptr<Server> server_;  // Last: its connections use all of the above.
+  std::unique_ptr<Server> server_;  // Its connections use all of the above.
+  boost::asio::thread_pool keeping_{1};
+  boost::asio::steady_timer reconnecting_{keeping_};
 };
 
 Gateway::Gateway(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}

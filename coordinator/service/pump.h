@@ -17,7 +17,6 @@
 #include "common/status.h"
 #include "coordinator/service/job_watch.h"
 #include "coordinator/service/threads.h"
-#include "grpcpp/alarm.h"
 #include "grpcpp/support/server_callback.h"
 
 namespace imgfleet::service {
@@ -95,8 +94,7 @@ class Pump final : public grpc::ServerWriteReactor<Message>,
       }
       if (*step == Step::kPause && !cancelled_) {
         state_ = State::kPausing;
-        // The alarm keeps its function as long as it lives itself, so this must not hold the pump.
-        alarm_.Set(absl::ToChronoTime(absl::Now() + source_->pause()), [weak = this->weak_from_this()](bool) {
+        threads_.PostAfter(source_->pause(), [weak = this->weak_from_this()] {
           if (auto pump = weak.lock()) pump->Resume();
         });
         return;
@@ -112,6 +110,7 @@ class Pump final : public grpc::ServerWriteReactor<Message>,
   void Resume() {
     {
       absl::MutexLock lock(&mutex_);
+      if (state_ != State::kPausing) return;
       state_ = State::kRunning;
     }
     PostRun();
@@ -139,8 +138,8 @@ class Pump final : public grpc::ServerWriteReactor<Message>,
     {
       absl::MutexLock lock(&mutex_);
       cancelled_ = true;
-      if (state_ == State::kPausing) alarm_.Cancel();
     }
+    Resume();
     Wake();
   }
 
@@ -161,7 +160,6 @@ class Pump final : public grpc::ServerWriteReactor<Message>,
 
   // Touched by the one that runs.
   Message message_;
-  grpc::Alarm alarm_;
 
   absl::Mutex mutex_;
   State state_ ABSL_GUARDED_BY(mutex_) = State::kRunning;

@@ -4,6 +4,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/steady_cond_var.h"
 
 namespace imgfleet::service {
 
@@ -21,16 +22,15 @@ class Stopping {
   }
   // Waits for so long, or until Stop. True: it was stopped.
   bool Rest(absl::Duration duration) {
-    const absl::Time until = absl::Now() + duration;
     absl::MutexLock lock(&mutex_);
-    while (!stopped_ && !stopped_now_.WaitWithDeadline(&mutex_, until)) {
-    }
+    // Woken for nothing it rests for less: it is but a pause between tries.
+    if (!stopped_) stopped_now_.WaitFor(mutex_, duration);
     return stopped_;
   }
 
  private:
   mutable absl::Mutex mutex_;
-  absl::CondVar stopped_now_;
+  SteadyCondVar stopped_now_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -4,6 +4,8 @@
 #include <functional>
 #include <memory>
 
+#include "absl/time/time.h"
+
 namespace imgfleet::service {
 
 // Thread-safe.
@@ -14,6 +16,8 @@ class Threads {
 
   // Runs it on one of the threads, first come first served. After Stop it is dropped unrun.
   void Post(std::function<void()> work);
+  // The same once `delay` is over, by the steady clock.
+  void PostAfter(absl::Duration delay, std::function<void()> work);
   // Finishes what has begun, drops what has not. Once; never from one of the threads.
   void Stop();
 

@@ -43,7 +43,7 @@ bool Ledger::Loop::WaitForWork() {
   const absl::Duration rest = std::max(next_due_ - clock_.Boot(), absl::ZeroDuration());
   absl::MutexLock lock(&mutex_);
   // Woken for nothing, it finds nothing due: a batch of no commands.
-  if (!stopping_ && queue_.empty()) wake_.WaitWithTimeout(&mutex_, rest);
+  if (!stopping_ && queue_.empty()) wake_.WaitFor(mutex_, rest);
   return !queue_.empty() || !stopping_;
 }
 

@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/clock.h"
+#include "common/steady_cond_var.h"
 #include "coordinator/store/batch.h"
 #include "coordinator/store/ledger.h"
 #include "coordinator/store/listeners.h"
@@ -74,7 +75,7 @@ class Ledger::Loop {
   absl::Time next_due_ = absl::InfiniteFuture();
 
   mutable absl::Mutex mutex_;
-  absl::CondVar wake_;
+  SteadyCondVar wake_;
   std::deque<Command> queue_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 };

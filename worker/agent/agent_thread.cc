@@ -73,7 +73,8 @@ struct AgentThread::RunningLease : task::Lease {
 
 AgentThread::AgentThread(std::shared_ptr<grpc::Channel> channel, task::Runner& runner, const Clock& clock,
                          metrics::Registry& metrics, Agent::Options options)
-    : stub_(v1::Workers::NewStub(channel)),
+    : channel_(std::move(channel)),
+      stub_(v1::Workers::NewStub(channel_)),
       runner_(runner),
       clock_(clock),
       counters_(std::make_unique<Counters>(metrics)),
@@ -141,6 +142,8 @@ void AgentThread::Connect(absl::Time now) {
   open_ = true;
   worked_ = false;
   counters_->streams.Increment();
+  // When to try again is ours to say: gRPC's own wait goes by the wall clock, which may have been set back meanwhile.
+  if (failures_ > 0) grpc::experimental::ChannelResetConnectionBackoff(channel_.get());
   stream_ = Stream::Open(*stub_, stream_number_, inbox_);
   agent_.Connected(now);
 }

@@ -58,6 +58,7 @@ class AgentThread {
   void Do(Agent::Output output);
   void SetReady(absl::Status ready);
 
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::Workers::Stub> stub_;
   task::Runner& runner_;
   const Clock& clock_;

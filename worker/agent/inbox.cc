@@ -41,10 +41,8 @@ void Inbox::Wait(absl::Duration limit, size_t wake_at, Content* content) {
   content->stream.clear();
   absl::MutexLock lock(&mutex_);
   wake_at_ = wake_at;
-  const absl::Time deadline = absl::Now() + limit;
-  while (!poked_ && content_.stream.empty() && content_.finished.size() < wake_at) {
-    if (awake_.WaitWithDeadline(&mutex_, deadline)) break;
-  }
+  // Woken for nothing, the reader finds nothing due and comes back.
+  if (!poked_ && content_.stream.empty() && content_.finished.size() < wake_at) awake_.WaitFor(mutex_, limit);
   poked_ = false;
   std::swap(content_, *content);
   // Now that the buffer grows no more, every outcome can say where it lies.

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/steady_cond_var.h"
 #include "proto/imgfleet/v1/worker.pb.h"
 #include "worker/agent/packed_outcome.h"
 
@@ -57,7 +58,7 @@ class Inbox {
 
  private:
   mutable absl::Mutex mutex_;
-  absl::CondVar awake_;
+  SteadyCondVar awake_;
   Content content_ ABSL_GUARDED_BY(mutex_);
   size_t wake_at_ ABSL_GUARDED_BY(mutex_) = 1;
   bool poked_ ABSL_GUARDED_BY(mutex_) = false;

@@ -67,13 +67,15 @@ Watchdog::~Watchdog() {
   {
     absl::MutexLock lock(&mutex_);
     stop_ = true;
+    stopped_.Signal();
   }
   thread_.join();
 }
 
 void Watchdog::Run() {
   absl::MutexLock lock(&mutex_);
-  while (!mutex_.AwaitWithTimeout(absl::Condition(&stop_), kPeriod)) {
+  while (!stop_) {
+    if (!stopped_.WaitFor(mutex_, kPeriod)) continue;
     for (const std::unique_ptr<Beat>& beat : beats_) Look(*beat);
   }
 }

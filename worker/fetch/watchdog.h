@@ -18,6 +18,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/steady_cond_var.h"
 
 namespace imgfleet::fetch {
 
@@ -88,6 +89,7 @@ class Watchdog {
 
   std::vector<std::unique_ptr<Beat>> beats_;
   absl::Mutex mutex_;
+  SteadyCondVar stopped_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
