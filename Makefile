@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 60
 CXX_FILES = git ls-files -z -- '*.cc' '*.h'
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test format format-check asan ubsan tsan fuzz mutants coverage bench compile-commands clean
+.PHONY: help run build test format format-check asan ubsan tsan fuzz mutants chaos coverage bench compile-commands clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -45,6 +45,12 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 mutants: ## whether the tests notice each guard that is taken away (MUTANTS='hostile polite/retry-after' for some)
 	@tools/setup.sh build demo test
 	@BAZEL_FLAGS='$(BAZEL_FLAGS)' tests/mutants/mutants.py $(MUTANTS)
+
+chaos: ## kill, freeze, cut off and starve a running fleet, and compare every outcome (CHAOS='--kills 200 --seed 7')
+	@tools/setup.sh build demo test
+	@bazel build $(BAZEL_FLAGS) //tests/chaos:libfaults.so //coordinator:imgfleet-coordinator //worker:imgfleet-worker \
+	  //gateway:imgfleet-gateway
+	@tests/chaos/chaos.py $(CHAOS)
 
 coverage: ## line coverage of all tests, as HTML
 	@tools/setup.sh build demo test coverage

@@ -87,15 +87,16 @@ def end_with_parent():
 class Process:
     """One program with its log. Given the same arguments again, restart() is a new process on the same ports."""
 
-    def __init__(self, name, command, log, admin_port=None):
+    def __init__(self, name, command, log, admin_port=None, extra_environment=None):
         self.name, self.command, self.log, self.admin_port = name, command, log, admin_port
+        self.extra_environment = extra_environment or {}
         self.popen = None
         self.start()
 
     def start(self):
         with open(self.log, "ab") as out:
-            self.popen = subprocess.Popen(self.command, stdout=out, stderr=out, env=environment(),
-                                          preexec_fn=end_with_parent)
+            self.popen = subprocess.Popen(self.command, stdout=out, stderr=out,
+                                          env={**environment(), **self.extra_environment}, preexec_fn=end_with_parent)
 
     def kill(self):
         """SIGKILL."""
