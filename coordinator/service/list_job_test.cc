@@ -111,7 +111,7 @@ TEST(ListJob, EveryShardGetsInOnceThoughTheStoreFailsNowAndThen) {
   while (!store::Create(ledger, "job").ok() && !ledger.GetJob("job").ok()) {
   }
   Stopping stopping;
-  ListJob list(ledger, stopping, {"list.txt", {}, "", ""});
+  ListJob list(ledger, stopping, {"list.txt", {}, "", ""}, ::testing::TempDir());
   ASSERT_TRUE(list.Attach("job", 0).ok());
   constexpr uint64_t kRows = 60'000;
   for (uint64_t row = 0; row < kRows; ++row) {
