@@ -9,6 +9,7 @@
 #include "common/stop_signal.h"
 #include "common/version.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/store/open_store.h"
 
 namespace imgfleet {
 namespace {
@@ -24,8 +25,12 @@ struct Settings {
 
   void Declare(config::Program& program) {
     program.Address("listen", &coordinator.listen, "Where gRPC is served, to gateways, workers and people.");
-    program.Text("store", "STORE", &coordinator.store,
-                 "Where jobs are kept: sqlite:PATH, or memory: for as long as the process lives.");
+    program.Text(
+        "store", "STORE", &coordinator.store,
+        "Where jobs are kept: sqlite:PATH for one coordinator, postgresql://USER@HOST/DATABASE for any "
+        "number "
+        "of them (all that libpq knows; give a password in PGPASSWORD or a file, where no process list "
+        "shows it), or memory: for as long as the process lives.");
     program.Texts("list-root", "DIR", &coordinator.list_roots, "A folder that jobs may name list files in.");
     program.Text("spool", "DIR", &coordinator.spool,
                  "The folder for temporary files: ids of long lists. Empty: $TMPDIR, or /tmp.");
@@ -59,7 +64,8 @@ int Main(int argc, char** argv) {
                                         [&coordinator] { return coordinator.Ready(); });
   if (!admin.ok()) return Fail(admin.status());
   log::Info("imgfleet %s listening address=%s store=%s admin=%s", kVersion, coordinator.address().ToString(),
-            settings.coordinator.store, *admin == nullptr ? "off" : (*admin)->address().ToString());
+            store::ShownStore(settings.coordinator.store),
+            *admin == nullptr ? "off" : (*admin)->address().ToString());
 
   const int signal_number = stop.Wait();
   log::Info("stopping signal=%d", signal_number);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -10,8 +11,11 @@
 
 namespace imgfleet::store {
 
-// "sqlite:PATH", or "memory:" for one that ends with the process. INVALID_ARGUMENT for anything else; errors
-// of the store as its own header says.
+// "sqlite:PATH", a connection string of libpq's ("postgresql://..." or "host=... dbname=..."), or "memory:" for one that
+// ends with the process. INVALID_ARGUMENT for anything else; errors of the store as its own header says.
 absl::StatusOr<std::unique_ptr<Store>> OpenStore(absl::string_view name, const Clock& clock);
+
+// `name` as people may see it: without a password.
+std::string ShownStore(absl::string_view name);
 
 }  // namespace imgfleet::store

@@ -223,51 +223,45 @@ absl::StatusOr<std::string> Connection::QueryText(const std::string& sql) {
   return answer;
 }
 
-absl::Status Connection::Drain() {
-  if (owed_.empty()) return lost_ ? Lost() : absl::OkStatus();
-  return Finish(nullptr);
+absl::Status Connection::Check(const PGresult* result, const Owed& owed) {
+  const ExecStatusType kind = PQresultStatus(result);
+  if (kind != PGRES_COMMAND_OK && kind != PGRES_TUPLES_OK) {
+    if (owed.preparing) owed.statement->name_.clear();
+    // Behind a failure that was told.
+    if (kind == PGRES_PIPELINE_ABORTED) return absl::AbortedError("postgres: left out");
+    return ErrorOf(result);
+  }
+  const int must_change = owed.statement->must_change_;
+  if (owed.preparing || must_change < 0 ||
+      absl::string_view(PQcmdTuples(const_cast<PGresult*>(result))) == absl::StrCat(must_change)) {
+    return absl::OkStatus();
+  }
+  return absl::NotFoundError(absl::StrCat("postgres: no such row for ", owed.statement->sql_));
 }
 
 // Each statement is answered by its result and a null, the whole by PIPELINE_SYNC.
-absl::Status Connection::Finish(PGresult** last) {
+absl::StatusOr<std::vector<Rows>> Connection::Collect() {
+  std::vector<Rows> wanted;
+  const std::vector<Owed> all = std::exchange(owed_, {});
+  if (lost_) return Lost();
+  if (all.empty()) return wanted;
+  if (PQpipelineSync(connection_) != 1) return Lost();
   absl::Status failure;
-  if (lost_ || PQpipelineSync(connection_) != 1) {
-    owed_.clear();
-    return Lost();
-  }
-  for (size_t i = 0; i < owed_.size(); ++i) {
+  for (const Owed& owed : all) {
     PGresult* const result = PQgetResult(connection_);
-    if (result == nullptr) {
-      owed_.clear();
-      return failure.ok() ? Lost() : failure;
-    }
-    const ExecStatusType kind = PQresultStatus(result);
-    const bool good = kind == PGRES_COMMAND_OK || kind == PGRES_TUPLES_OK;
-    if (good && !owed_[i].preparing && owed_[i].statement->must_change_ >= 0 && failure.ok()) {
-      int64_t changed = 0;
-      if (!absl::SimpleAtoi(PQcmdTuples(result), &changed) || changed != owed_[i].statement->must_change_) {
-        failure = absl::NotFoundError(absl::StrCat("postgres: no such row for ", owed_[i].statement->sql_));
-      }
-    }
-    if (!good && kind != PGRES_PIPELINE_ABORTED && failure.ok()) failure = ErrorOf(result);
-    if (!good && owed_[i].preparing) owed_[i].statement->name_.clear();
-    if (good && last != nullptr && i + 1 == owed_.size()) {
-      *last = result;
-    } else {
-      PQclear(result);
-    }
-    if (lost_) {
-      owed_.clear();
-      return failure;
-    }
-    PQclear(PQgetResult(connection_));  // The null after it.
+    if (result == nullptr) return failure.ok() ? Lost() : failure;
+    Rows rows(result);
+    if (const absl::Status checked = Check(result, owed); failure.ok()) failure = checked;
+    if (lost_) return failure;
+    if (owed.wanted) wanted.push_back(std::move(rows));
+    PQclear(PQgetResult(connection_));
   }
-  owed_.clear();
   PGresult* const sync = PQgetResult(connection_);
   const bool synced = sync != nullptr && PQresultStatus(sync) == PGRES_PIPELINE_SYNC;
   PQclear(sync);
-  if (!synced) return failure.ok() ? Lost() : failure;
-  return failure;
+  if (!failure.ok()) return failure;
+  if (!synced) return Lost();
+  return wanted;
 }
 
 absl::StatusOr<std::vector<Connection::Notice>> Connection::TakeNotices() {
@@ -283,7 +277,7 @@ absl::StatusOr<std::vector<Connection::Notice>> Connection::TakeNotices() {
 
 // --- Statement ------------------------------------------------------------------------------------------------
 
-absl::Status Statement::Send(const Parameters& parameters) {
+absl::Status Statement::Send(const Parameters& parameters, bool wanted) {
   if (connection_.lost_) return connection_.Lost();
   PGconn* const raw = connection_.connection_;
   if (name_.empty()) {
@@ -291,7 +285,7 @@ absl::Status Statement::Send(const Parameters& parameters) {
     if (PQsendPrepare(raw, name_.c_str(), sql_, parameters.size(), parameters.types()) != 1) {
       return connection_.Lost();
     }
-    connection_.owed_.push_back({true, this});
+    connection_.owed_.push_back({this, true, false});
   }
   const size_t count = parameters.values_.size();
   std::vector<const char*> values(count);
@@ -308,17 +302,14 @@ absl::Status Statement::Send(const Parameters& parameters) {
                           /*resultFormat=*/1) != 1) {
     return connection_.Lost();
   }
-  connection_.owed_.push_back({false, this});
+  connection_.owed_.push_back({this, false, wanted});
   return absl::OkStatus();
 }
 
 absl::StatusOr<Rows> Statement::Run(const Parameters& parameters) {
-  RETURN_IF_ERROR(Send(parameters));
-  PGresult* last = nullptr;
-  const absl::Status status = connection_.Finish(&last);
-  Rows rows(last);
-  if (!status.ok()) return status;
-  return rows;
+  RETURN_IF_ERROR(Send(parameters, /*wanted=*/true));
+  ASSIGN_OR_RETURN(std::vector<Rows> rows, connection_.Collect());
+  return std::move(rows.back());
 }
 
 std::string Shown(const std::string& conninfo) {

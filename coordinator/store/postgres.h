@@ -121,11 +121,14 @@ class Connection {
   absl::StatusOr<std::string> QueryText(const std::string& sql);
 
   // Waits for all that is queued. The first failure, if any.
-  absl::Status Drain();
+  absl::Status Drain() { return Collect().status(); }
+  // The same, with the rows of what was sent with Want(), in that order.
+  absl::StatusOr<std::vector<Rows>> Collect();
 
   // The server is gone, or so much is wrong that only a new connection helps.
   bool lost() const { return lost_; }
   int socket() const { return PQsocket(connection_); }
+  int server_version() const { return PQserverVersion(connection_); }  // 150018 is 15.18.
   int backend() const { return PQbackendPID(connection_); }
 
   // What NOTIFY brought since; to be called when socket() is readable. UNAVAILABLE once the connection is
@@ -141,16 +144,15 @@ class Connection {
 
   // What is owed by the server for statements sent, in their order.
   struct Owed {
-    bool preparing = false;
     class Statement* statement = nullptr;
+    bool preparing = false;
+    bool wanted = false;
   };
 
   explicit Connection(PGconn* connection) : connection_(connection) {}
   absl::Status ErrorOf(const PGresult* result);
   absl::Status Lost();
-  // Reads one answer; a failure is kept in failure_.
-  PGresult* Read();
-  absl::Status Finish(PGresult** last);
+  absl::Status Check(const PGresult* result, const Owed& owed);
 
   PGconn* const connection_;
   bool lost_ = false;
@@ -183,13 +185,20 @@ class Statement {
   absl::Status Queue(const Args&... args) {
     Parameters parameters;
     (parameters.Add(args), ...);
-    return Send(parameters);
+    return Send(parameters, /*wanted=*/false);
+  }
+  // Queue, with the rows among what Connection::Collect gives.
+  template <typename... Args>
+  absl::Status Want(const Args&... args) {
+    Parameters parameters;
+    (parameters.Add(args), ...);
+    return Send(parameters, /*wanted=*/true);
   }
 
  private:
   friend class Connection;
   absl::StatusOr<Rows> Run(const Parameters& parameters);
-  absl::Status Send(const Parameters& parameters);
+  absl::Status Send(const Parameters& parameters, bool wanted);
 
   Connection& connection_;
   const char* const sql_;

@@ -65,7 +65,7 @@ class SqliteStore final : public Store {
               std::unique_ptr<Connection> writer)
       : clock_(clock), lock_(std::move(lock)), writer_(std::move(writer)), readers_(path) {}
 
-  absl::Status Transact(absl::FunctionRef<absl::Status(Transaction&)> body) override {
+  absl::Status Transact(const Declared&, absl::FunctionRef<absl::Status(Transaction&)> body) override {
     // Read before the file is locked, so a time can be late but never ahead.
     transaction_.Begin(clock_.Boot());
     absl::Status status = begin_.Do();

@@ -10,9 +10,15 @@
 //   items      payload of core::NewShard         by (job, shard)
 //   chunks     core::StoredChunk                 by (job, commit_seq), and by (job, shard)
 //   schedules  core::Schedule                    by id
+//
+// Several coordinators on one store. The row of a job is the lock of all that belongs to it: whoever changes any of it
+// holds that row. A batch declares the jobs that it knows it touches; they are locked first, in ascending order, waiting
+// for whoever has them. Further jobs are locked with TryLockJob only, which never waits. So there are no deadlocks.
+// What others changed is heard as News.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,9 +35,31 @@
 
 namespace imgfleet::store {
 
+// What a transaction is known to touch before it begins.
+struct Declared {
+  std::vector<std::string> jobs;       // Ids, whether there are such jobs or not.
+  std::vector<core::ShardKey> shards;  // Of those jobs.
+  // Of what has no row yet, or none to be locked beside jobs: idempotency keys, schedules. Any text; whoever declares the
+  // same waits.
+  std::vector<std::string> names;
+};
+
+// What of it there is.
+struct Prefetched {
+  std::vector<core::JobRecord> jobs;
+  std::vector<core::Shard> shards;
+};
+
+// What was changed in a store.
+struct News {
+  std::vector<std::string> jobs;     // State, counters, shards or chunks of these.
+  std::vector<std::string> revoked;  // Their leases are void.
+  bool work = false;                 // A shard became READY.
+};
+
 // The rows as one transaction sees them, its own writes included. Any error but NOT_FOUND and ALREADY_EXISTS
-// means that the store failed: the body must return it. Where several coordinators share a store, rows that
-// were got stay locked until the end, and ReadyShards passes over what another one has locked.
+// means that the store failed: the body must return it. A write may fail later than it is asked for, and then the
+// transaction fails with that error.
 class Transaction {
  public:
   virtual ~Transaction() = default;
@@ -39,7 +67,17 @@ class Transaction {
   // The time that all times of shards are compared with: the store's, the same throughout a transaction.
   virtual absl::Time Now() const = 0;
 
+  // What was declared, once; nothing on a store of one coordinator, which need not lock.
+  virtual Prefetched TakePrefetched() { return {}; }
+
+  // Locks; a job that was not declared may have to be waited for.
   virtual absl::StatusOr<std::optional<core::JobRecord>> GetJob(absl::string_view id) = 0;
+  // Locks; nullopt too where another coordinator has it just now.
+  virtual absl::StatusOr<std::optional<core::JobRecord>> TryLockJob(absl::string_view id) {
+    return GetJob(id);
+  }
+  // Does not lock: only what never changes again may be relied on.
+  virtual absl::StatusOr<std::optional<core::JobRecord>> PeekJob(absl::string_view id) { return GetJob(id); }
   virtual absl::Status InsertJob(const core::JobRecord& record) = 0;  // ALREADY_EXISTS
   // Everything but id, owner, spec, source, create_time, parent, idempotency_key, request_hash and schedule, which
   // never change.
@@ -63,6 +101,17 @@ class Transaction {
 
   virtual absl::StatusOr<std::optional<core::Shard>> GetShard(const core::ShardKey& key) = 0;
   virtual absl::StatusOr<std::string> GetPayload(const core::ShardKey& key) = 0;  // NOT_FOUND
+  // In the order of `keys`.
+  virtual absl::StatusOr<std::vector<std::string>> GetPayloads(const std::vector<core::ShardKey>& keys) {
+    std::vector<std::string> payloads;
+    payloads.reserve(keys.size());
+    for (const core::ShardKey& key : keys) {
+      absl::StatusOr<std::string> payload = GetPayload(key);
+      if (!payload.ok()) return payload.status();
+      payloads.push_back(*std::move(payload));
+    }
+    return payloads;
+  }
   virtual absl::Status InsertShard(const core::Shard& shard,
                                    absl::string_view payload) = 0;  // ALREADY_EXISTS
   // Everything but key, first_index, items, payload_bytes and absent, which never change.
@@ -100,11 +149,23 @@ class Store {
   virtual ~Store() = default;
 
   // Called by one thread at a time. The body may be called once only, and must not keep the transaction.
-  virtual absl::Status Transact(absl::FunctionRef<absl::Status(Transaction&)> body) = 0;
+  // ABORTED: nothing happened, and it may go well if it is tried again as a whole.
+  virtual absl::Status Transact(const Declared& declared,
+                                absl::FunctionRef<absl::Status(Transaction&)> body) = 0;
+  absl::Status Transact(absl::FunctionRef<absl::Status(Transaction&)> body) { return Transact({}, body); }
 
   // Whether no other coordinator works on this store, so that whatever was going on when it was opened has
   // come to an end.
   virtual bool Exclusive() const = 0;
+
+  // --- Other coordinators on this store: nothing where there can be none --------------------------------------
+
+  // `hear` is called on a thread of the store's with what others changed, until Deafen() returns. Some of it may come
+  // late (seconds), twice, or be our own.
+  virtual void Hear(std::function<void(News)>) {}
+  virtual void Deafen() {}
+  // To be called after a transaction that changed this. Does not wait.
+  virtual void Announce(const News&) {}
 
   // --- Readers; thread-safe -----------------------------------------------------------------------------------
   // Expired jobs are no jobs here; what belongs to them may be there in part.

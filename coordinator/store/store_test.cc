@@ -112,19 +112,64 @@ TEST_P(StoreTest, WhatIsNotThereIsSaid) {
     EXPECT_FALSE(transaction.GetJob("no")->has_value());
     EXPECT_FALSE(transaction.GetShard({"no", 0})->has_value());
     EXPECT_TRUE(absl::IsNotFound(transaction.GetPayload({"no", 0}).status()));
-    EXPECT_TRUE(absl::IsNotFound(transaction.UpdateJob(JobRow("no"))));
-    EXPECT_TRUE(absl::IsNotFound(transaction.UpdateShard(ShardRow("no", 0))));
     ASSERT_TRUE(transaction.InsertJob(JobRow("job")).ok());
     EXPECT_TRUE(absl::IsAlreadyExists(transaction.InsertJob(JobRow("job"))));
     ASSERT_TRUE(transaction.InsertShard(ShardRow("job", 0), "").ok());
-    EXPECT_TRUE(absl::IsAlreadyExists(transaction.InsertShard(ShardRow("job", 0), "")));
     ASSERT_TRUE(transaction.InsertChunk("job", {1, 0, {0}, ""}).ok());
-    EXPECT_TRUE(absl::IsAlreadyExists(transaction.InsertChunk("job", {1, 0, {1}, ""})));
     EXPECT_EQ(*transaction.NextDue(), absl::InfiniteFuture());
   });
   EXPECT_FALSE((*store_->GetJob("no")).has_value());
   EXPECT_FALSE((*store_->ReadShardAt("no", 0)).has_value());
   EXPECT_THAT(*store_->ReadByCommit("no", 0, 1), IsEmpty());
+}
+
+TEST_P(StoreTest, WritesThatCannotBeFailTheirTransaction) {
+  Transact([&](Transaction& transaction) {
+    ASSERT_TRUE(transaction.InsertJob(JobRow("job")).ok());
+    ASSERT_TRUE(transaction.InsertShard(ShardRow("job", 0), "").ok());
+    ASSERT_TRUE(transaction.InsertChunk("job", {1, 0, {0}, ""}).ok());
+  });
+  const auto fate = [&](absl::FunctionRef<absl::Status(Transaction&)> write) {
+    return store_->Transact(write);
+  };
+  EXPECT_TRUE(absl::IsNotFound(fate([](Transaction& t) { return t.UpdateJob(JobRow("no")); })));
+  EXPECT_TRUE(absl::IsNotFound(fate([](Transaction& t) { return t.UpdateShard(ShardRow("job", 1)); })));
+  EXPECT_TRUE(
+      absl::IsAlreadyExists(fate([](Transaction& t) { return t.InsertShard(ShardRow("job", 0), ""); })));
+  EXPECT_TRUE(absl::IsAlreadyExists(fate([](Transaction& t) {
+    return t.InsertChunk("job", {1, 0, {1}, ""});
+  })));
+}
+
+// A worker or a client may ask for any name there is.
+TEST_P(StoreTest, NamesThatCannotBeAreNotThere) {
+  for (const std::string& name :
+       {std::string("a\0b", 3), std::string("\xff\xfe"), std::string("\n"), std::string()}) {
+    Transact([&](Transaction& transaction) {
+      EXPECT_FALSE(transaction.GetJob(name)->has_value());
+      EXPECT_FALSE(transaction.GetShard({name, 0})->has_value());
+      EXPECT_TRUE(absl::IsNotFound(transaction.GetPayload({name, 0}).status()));
+      EXPECT_FALSE(transaction.GetSchedule(name)->has_value());
+      EXPECT_THAT(*transaction.LeasesOf(name), IsEmpty());
+    });
+    EXPECT_TRUE(
+        store_->Transact({{name}, {{name, 3}}, {}}, [](Transaction&) { return absl::OkStatus(); }).ok());
+    EXPECT_FALSE((*store_->GetJob(name)).has_value());
+    EXPECT_FALSE((*store_->ReadShardAt(name, 1ull << 63)).has_value());
+    EXPECT_THAT(*store_->ReadByCommit(name, 1ull << 63, 1), IsEmpty());
+    EXPECT_FALSE((*store_->GetSchedule(name)).has_value());
+  }
+}
+
+TEST_P(StoreTest, PayloadsComeInTheOrderAsked) {
+  Transact([&](Transaction& transaction) {
+    ASSERT_TRUE(transaction.InsertJob(JobRow("job")).ok());
+    for (uint32_t i = 0; i < 9; ++i)
+      ASSERT_TRUE(transaction.InsertShard(ShardRow("job", i), std::to_string(i)).ok());
+    EXPECT_THAT(*transaction.GetPayloads({{"job", 7}, {"job", 0}, {"job", 3}}), ElementsAre("7", "0", "3"));
+    EXPECT_THAT(*transaction.GetPayloads({}), IsEmpty());
+    EXPECT_TRUE(absl::IsNotFound(transaction.GetPayloads({{"job", 7}, {"job", 9}}).status()));
+  });
 }
 
 TEST_P(StoreTest, FailedTransactionLeavesNothing) {

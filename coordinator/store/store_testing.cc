@@ -6,6 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
 #include "coordinator/store/memory_store.h"
+#include "coordinator/store/postgres_store.h"
+#include "coordinator/store/postgres_testing.h"
 #include "coordinator/store/sqlite_store.h"
 
 namespace imgfleet::store {
@@ -31,6 +33,22 @@ class SqliteUnderTest final : public StoreUnderTest {
   const TemporaryFolder folder_;
 };
 
+// Leases by the test's clock, all else by the system's.
+class PostgresUnderTest final : public StoreUnderTest {
+ public:
+  bool durable() const override { return true; }
+  bool shared() const override { return true; }
+  std::unique_ptr<Store> Open(const Clock& clock) override {
+    auto store = OpenPostgresStore(conninfo_, Clock::System(), &clock);
+    if (!store.ok()) log::Error("%s", store.status().ToString());
+    IMGFLEET_CHECK(store.ok());
+    return *std::move(store);
+  }
+
+ private:
+  const std::string conninfo_ = PostgresServer::Shared().NewSchema();
+};
+
 }  // namespace
 
 TemporaryFolder::TemporaryFolder()
@@ -47,7 +65,8 @@ TemporaryFolder::~TemporaryFolder() {
 
 std::vector<StoreKind> StoreKinds() {
   return {{"Memory", [] { return std::make_unique<MemoryUnderTest>(); }},
-          {"Sqlite", [] { return std::make_unique<SqliteUnderTest>(); }}};
+          {"Sqlite", [] { return std::make_unique<SqliteUnderTest>(); }},
+          {"Postgres", [] { return std::make_unique<PostgresUnderTest>(); }}};
 }
 
 }  // namespace imgfleet::store

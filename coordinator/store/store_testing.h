@@ -30,7 +30,9 @@ class StoreUnderTest {
  public:
   virtual ~StoreUnderTest() = default;
   virtual bool durable() const = 0;
-  // The store opened before must be gone.
+  // Several stores may be open at the same time.
+  virtual bool shared() const { return false; }
+  // The store opened before must be gone, unless they are shared.
   virtual std::unique_ptr<Store> Open(const Clock& clock) = 0;
 };
 
