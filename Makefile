@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 60
 CXX_FILES = git ls-files -z -- '*.cc' '*.h'
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test format format-check asan ubsan tsan fuzz mutants chaos coverage bench compile-commands clean
+.PHONY: help run build test format format-check asan ubsan tsan fuzz mutants chaos coverage bench big compile-commands clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -56,11 +56,17 @@ coverage: ## line coverage of all tests, as HTML
 	@tools/setup.sh build demo test coverage
 	@tools/coverage.sh $(BAZEL_FLAGS)
 
-bench: ## measure imgfleet beside curl, aiohttp, img2dataset and a bare libcurl loop (BENCH='--rounds 5 --scenario tls1')
+bench: ## measure imgfleet beside curl, aiohttp, img2dataset and a bare libcurl loop (BENCH='--rounds 5 --scenario tls1' or BENCH=--coordinator)
 	@tools/setup.sh build demo bench
 	@bazel build $(BAZEL_FLAGS) //bench/... //worker/fetch:dns_load //cli:imgfleet //coordinator:imgfleet-coordinator \
 	  //worker:imgfleet-worker //gateway:imgfleet-gateway
 	@bench/run.py $(BENCH)
+
+big: ## lists of ten million items, and readers that stop for five minutes in one (20 minutes, 3 GB of disk)
+	@tools/setup.sh build demo test
+	@bazel build $(BAZEL_FLAGS) //bench/... //coordinator:imgfleet-coordinator //gateway:imgfleet-gateway
+	@IMGFLEET_BIG=1 tests/cluster/large_list_test.py
+	@IMGFLEET_BIG=1 tests/cluster/backpressure_test.py
 
 compile-commands: ## write compile_commands.json for editors and clang-tidy
 	@tools/setup.sh build

@@ -7,7 +7,7 @@
 // outcomes, sends again what the store could not take. `ready` sends the same packed outcomes again and again, of the size
 // that true ones have, and costs next to nothing; `true` answers each item with an outcome of its own index, id and URL.
 // Ends with SIGTERM, or when the coordinator is gone.
-#include <csignal>
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <deque>
@@ -40,6 +40,7 @@ struct Settings {
   int streams = 4;
   uint32_t credit = 8192;
   bool made_true = false;
+  uint64_t rate = 0;
 };
 
 uint64_t Scatter(uint64_t number) {
@@ -71,7 +72,9 @@ void FillOutcome(uint64_t index, v1::Outcome* outcome) {
   fetch.set_fetched_bytes(12'288);
   fetch.set_content_type("image/jpeg");
   fetch.set_etag(absl::StrCat("\"", absl::Hex(some >> 16), "\""));
-  fetch.set_last_modified("Tue, 03 Mar 2026 11:22:33 GMT");
+  fetch.set_last_modified(absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT",
+                                           absl::FromUnixSeconds(1'700'000'000 + some % 60'000'000),
+                                           absl::UTCTimeZone()));
   fetch.set_first_byte_us(20'000 + some % 50'000);
   fetch.set_total_us(fetch.first_byte_us() + some % 3000);
 }
@@ -155,8 +158,16 @@ class Session {
       items = *std::move(unpacked);
     }
     for (int from = 0; from < lease.offsets_size(); from += kChunkItems) {
+      Pace(kChunkItems);
       SendChunk(lease, items, from, std::min(from + kChunkItems, lease.offsets_size()));
     }
+  }
+
+  void Pace(int items) {
+    if (settings_.rate == 0) return;
+    const absl::Time now = absl::Now();
+    absl::SleepFor(turn_ - now);
+    turn_ = std::max(turn_, now) + absl::Seconds(items) / static_cast<double>(settings_.rate);
   }
 
   void SendChunk(const v1::Lease& lease, const v1::ItemBatch& items, int from, int end) {
@@ -260,6 +271,7 @@ class Session {
   uint64_t lease_number_ = 0;
   uint64_t freed_ = 0;  // Items, since the last report.
   absl::Time reported_ = absl::InfinitePast();
+  absl::Time turn_ = absl::InfinitePast();  // When the next chunk may be sent.
   absl::Duration report_every_ = absl::InfiniteDuration();
 
   absl::Mutex mutex_;
@@ -290,6 +302,8 @@ int Main(int argc, char** argv) {
   program.Integer("credit", &settings.credit, 1, 1'000'000, "Items that each of them holds.");
   program.Choice("outcomes", &settings.made_true, {{"ready", false}, {"true", true}},
                  "The same packed bytes again and again, or an outcome for each item.");
+  program.Integer("rate", &settings.rate, 0, 1'000'000,
+                  "Items a second that each of them answers; 0: as they come.");
   if (const auto exit_code = program.Parse(argc, argv)) return *exit_code;
   std::vector<std::thread> threads;
   for (int i = 0; i < settings.streams; ++i) threads.emplace_back(Serve, std::cref(settings), i);

@@ -57,7 +57,8 @@ std::string UrlOf(uint64_t index) {
 struct Tally {
   uint64_t outcomes = 0;
   uint64_t bytes = 0;
-  uint64_t next = 0;  // Index or commit_seq to go on from.
+  uint64_t next = 0;                          // Index or commit_seq to go on from.
+  absl::Time first = absl::InfiniteFuture();  // When the first outcome came.
 };
 
 // Judges the messages of a reading by index.
@@ -67,6 +68,7 @@ class Shards {
 
   absl::Status Take(const v1::Outcomes& message) {
     bytes_ += message.packed().size();
+    if (first_ == absl::InfiniteFuture()) first_ = absl::Now();
     if (message.next_index() < next_) {
       return absl::DataLossError(
           absl::StrCat("results went back from ", next_, " to ", message.next_index()));
@@ -78,7 +80,7 @@ class Shards {
     return absl::OkStatus();
   }
 
-  Tally tally() const { return {next_ - from_, bytes_, next_}; }
+  Tally tally() const { return {next_ - from_, bytes_, next_, first_}; }
 
  private:
   absl::Status Unpack(const std::string& packed) {
@@ -110,6 +112,7 @@ class Shards {
   uint64_t next_;
   const bool check_;
   uint64_t bytes_ = 0;
+  absl::Time first_ = absl::InfiniteFuture();
   std::vector<uint64_t> indices_;  // Of the shard under way.
 };
 
@@ -182,7 +185,8 @@ class Client {
     request.set_follow(true);
     request.set_encoding(v1::PACKED);
     const auto stream = stub_->ReadEvents(&context, request);
-    Tally tally{0, 0, settings_.from};
+    Tally tally;
+    tally.next = settings_.from;
     v1::Outcomes message;
     std::vector<bool> seen;
     while (stream->Read(&message)) {
@@ -254,8 +258,9 @@ int End(const absl::StatusOr<Tally>& got, const std::string& job, absl::Time beg
   std::printf(
       "%s\n",
       absl::StrFormat(
-          R"({"job":"%s","outcomes":%d,"bytes":%d,"next":%d,"seconds":%.6f,"upload_seconds":%.6f})", job,
-          got->outcomes, got->bytes, got->next, absl::ToDoubleSeconds(absl::Now() - begun), upload_seconds)
+          R"({"job":"%s","outcomes":%d,"bytes":%d,"next":%d,"seconds":%.6f,"first_seconds":%.6f,"upload_seconds":%.6f})",
+          job, got->outcomes, got->bytes, got->next, absl::ToDoubleSeconds(absl::Now() - begun),
+          absl::ToDoubleSeconds(std::min(got->first, absl::Now()) - begun), upload_seconds)
           .c_str());
   return 0;
 }

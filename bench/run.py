@@ -18,6 +18,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import coordinator  # noqa: E402
 import corpus  # noqa: E402
 import marks  # noqa: E402
 import memory  # noqa: E402
@@ -38,6 +39,9 @@ def arguments():
     parser.add_argument("--in-flight", type=int, default=128, help="requests under way at a time (128)")
     parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="only this one; repeatable")
     parser.add_argument("--only", action="append", choices=list(CLIENTS), help="only this client; repeatable")
+    parser.add_argument("--coordinator", action="store_true", help="only the coordinator, with workers that answer at once")
+    parser.add_argument("--store", action="append", choices=list(coordinator.STORES), help="with this store only; repeatable")
+    parser.add_argument("--largest", action="store_true", help="the coordinator with ten million items as well: needs 2 GB of disk")
     parser.add_argument("--programs", type=pathlib.Path, default=TOP / "bazel-bin", help="where the built programs are (bazel-bin)")
     parser.add_argument("--markdown", type=pathlib.Path, help="also write the tables to this file")
     parser.add_argument("--quick", action="store_true", help="a tenth of the list, one round, without img2dataset")
@@ -126,18 +130,35 @@ def lookups(options, found):
     found.lookups, found.bare_lookups = said["engine"], said["libcurl"]
 
 
+def of_coordinator(options, say):
+    return coordinator.report(options.programs, options.store or list(coordinator.STORES), options.largest, say)
+
+
+def finish(options, lines, missed):
+    if options.markdown:
+        options.markdown.write_text("\n".join(lines), encoding="utf-8")
+    if options.check and missed:
+        print(f"bench: {missed} marks are missed")
+        return 1
+    return 0
+
+
 def main():
     options = arguments()
+    lines = []
+
+    def say(*more):
+        lines.extend(more)
+        print(*more, sep="\n", flush=True)
+
+    if options.coordinator:
+        say(machine(), "")
+        return finish(options, lines, of_coordinator(options, say))
     with tempfile.TemporaryDirectory(prefix="imgfleet-bench-") as folder:
         # The images stay on the file system of the cache: 20,000 hard links are made once.
         images = pathlib.Path(os.environ.get("IMGFLEET_CACHE") or pathlib.Path.home() / ".cache/imgfleet") / "bench-images"
         names = corpus.make(images)[:options.items]
         body_bytes = statistics.mean(os.path.getsize(images / name) for name in names)
-        lines = []
-
-        def say(*more):
-            lines.extend(more)
-            print(*more, sep="\n", flush=True)
 
         say(machine() + "  ", f"{len(names):,} URLs of {body_bytes / 1000:.1f} KB on average, {options.in_flight} in flight, median of "
             f"{options.rounds} rounds", "")
@@ -156,12 +177,9 @@ def main():
             lookups(options, found)
         table, missed = marks.report(found)
         say("### marks", "", *table, "")
-    if options.markdown:
-        options.markdown.write_text("\n".join(lines), encoding="utf-8")
-    if options.check and missed:
-        print(f"bench: {missed} marks are missed")
-        return 1
-    return 0
+    if options.whole:
+        missed += of_coordinator(options, say)
+    return finish(options, lines, missed)
 
 
 if __name__ == "__main__":
