@@ -18,7 +18,7 @@
 
 #include "absl/strings/ascii.h"
 #include "common/address_policy.h"
-#include "worker/fetch/host_map.h"
+#include "common/host_map.h"
 
 namespace imgfleet::fetch {
 namespace {

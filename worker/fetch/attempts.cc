@@ -243,7 +243,8 @@ void Dispatcher::EndWaitsForMemory() {
 }
 
 void Dispatcher::Redirect(Exchange* exchange) {
-  const absl::StatusOr<std::string> url = ResolveReference(exchange->fetch->url(), exchange->head().location);
+  const absl::StatusOr<std::string> url =
+      http::ResolveReference(exchange->fetch->url(), exchange->head().location);
   const uint32_t status = exchange->head().status;
   FetchPtr fetch = Leave(exchange, Sign::kNone);
   if (!url.ok()) {
@@ -263,7 +264,7 @@ void Dispatcher::Redirect(Exchange* exchange) {
   fetch->visited.push_back(hash(*url));
   fetch->redirected = *url;
   fetch->addresses_tried = 0;
-  if (absl::Status parsed = ParseTarget(fetch->redirected, &fetch->target); !parsed.ok()) {
+  if (absl::Status parsed = http::ParseTarget(fetch->redirected, &fetch->target); !parsed.ok()) {
     Fail(std::move(fetch), Failure::kBadUrl,
          absl::StrCat("redirected (", status,
                       ") to where nothing is fetched: ", std::string(parsed.message())),

@@ -47,7 +47,7 @@ void Dispatcher::Add(FetchPtr fetch) {
 void Dispatcher::Enqueue(FetchPtr fetch, bool first) {
   if (fetch->origin == nullptr) {
     const std::string& url = fetch->redirected.empty() ? fetch->client->url() : fetch->redirected;
-    if (absl::Status status = ParseTarget(url, &fetch->target); !status.ok()) {
+    if (absl::Status status = http::ParseTarget(url, &fetch->target); !status.ok()) {
       Fail(std::move(fetch), Failure::kBadUrl, std::string(status.message()), /*retryable=*/false);
       return;
     }

@@ -99,7 +99,7 @@ Engine::~Engine() {
 // share, goes to the loop that has least.
 size_t Engine::Choose(absl::string_view url, const std::vector<uint32_t>& held) const {
   const size_t own =
-      absl::HashOf(std::string_view(Authority(url).data(), Authority(url).size())) % held.size();
+      absl::HashOf(std::string_view(http::Authority(url).data(), http::Authority(url).size())) % held.size();
   if (!loops_[own]->saturated()) return own;
   uint64_t sum = 0;
   for (const uint32_t count : held) sum += count;

@@ -27,8 +27,8 @@ StringList MakeList(std::initializer_list<std::string> texts) {
   return StringList(list);
 }
 
-ParsedUrl Parse(const std::string& url) {
-  ParsedUrl parsed(curl_url());
+http::ParsedUrl Parse(const std::string& url) {
+  http::ParsedUrl parsed(curl_url());
   const bool fine = curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) == CURLUE_OK;
   return fine ? std::move(parsed) : nullptr;
 }

@@ -11,11 +11,11 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/address_policy.h"
+#include "common/http/target.h"
 #include "worker/fetch/connections.h"
 #include "worker/fetch/poller.h"
 #include "worker/fetch/reading.h"
 #include "worker/fetch/response_head.h"
-#include "worker/fetch/target.h"
 #include "worker/fetch/watchdog.h"
 
 namespace imgfleet::fetch {
@@ -34,7 +34,7 @@ struct Route {
   const std::string address;  // As libcurl writes it.
   const bool http2;           // May be spoken.
   const StringList connect_to;
-  const ParsedUrl base;  // Null where libcurl cannot read it.
+  const http::ParsedUrl base;  // Null where libcurl cannot read it.
 };
 
 // What all handles of a loop have in common. Must outlive them.

@@ -11,7 +11,7 @@
 #include "common/address_policy.h"
 #include "common/backoff.h"
 #include "common/clock.h"
-#include "worker/fetch/host_map.h"
+#include "common/host_map.h"
 
 namespace imgfleet::fetch {
 

@@ -15,7 +15,7 @@ void Origin::UseAddress(size_t index) {
   route = std::make_shared<Route>(base, addresses[address], connect_port, http2);
 }
 
-Origin* Origins::Get(const Target& target, absl::Time now) {
+Origin* Origins::Get(const http::Target& target, absl::Time now) {
   key_.assign(target.host);
   key_.push_back(target.https ? 's' : 'p');
   key_.push_back(static_cast<char>(target.port >> 8));

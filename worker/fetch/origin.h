@@ -12,10 +12,10 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/address_policy.h"
+#include "common/http/target.h"
 #include "worker/fetch/exchange.h"
 #include "worker/fetch/options.h"
 #include "worker/fetch/origin_budget.h"
-#include "worker/fetch/target.h"
 #include "worker/fetch/types.h"
 
 namespace imgfleet::fetch {
@@ -27,7 +27,7 @@ struct Fetch {
   std::unique_ptr<Client> client;
   Limits limits;
   Report report;
-  Target target;  // Of the URL that is next to be requested.
+  http::Target target;  // Of the URL that is next to be requested.
   // That URL where redirects led away from the client's, and how many did.
   std::string redirected;
   std::vector<size_t> visited;  // Hashes of the URLs of this chain.
@@ -49,7 +49,7 @@ struct Fetch {
 
 // Scheme, host and port.
 struct Origin {
-  Origin(const Target& target, std::shared_ptr<OriginBudget> budget, const std::function<void()>* wake)
+  Origin(const http::Target& target, std::shared_ptr<OriginBudget> budget, const std::function<void()>* wake)
       : https(target.https), host(target.host), port(target.port), seat(std::move(budget), wake) {}
 
   const bool https;
@@ -96,7 +96,7 @@ class Origins {
   Origins(const Options* options, OriginBudgets* budgets, const std::function<void()>* wake)
       : options_(options), budgets_(budgets), wake_(wake) {}
 
-  Origin* Get(const Target& target, absl::Time now);
+  Origin* Get(const http::Target& target, absl::Time now);
   // To be called now and then. Those that have been unused for ten seconds go once there are many.
   void Sweep(absl::Time now);
   template <typename Function>

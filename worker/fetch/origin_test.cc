@@ -8,7 +8,7 @@
 namespace imgfleet::fetch {
 namespace {
 
-Target Host(int number) {
+http::Target Host(int number) {
   return {.host = absl::StrCat("host", number, ".example"), .port = 80, .rewritten = ""};
 }
 
@@ -24,7 +24,7 @@ TEST_F(OriginsTest, OneForSchemeHostAndPort) {
   const absl::Time now = absl::FromUnixSeconds(1000);
   Origin* const origin = origins_.Get(Host(1), now);
   EXPECT_EQ(origins_.Get(Host(1), now), origin);
-  Target other = Host(1);
+  http::Target other = Host(1);
   other.https = true;
   EXPECT_NE(origins_.Get(other, now), origin);
   other = Host(1);

@@ -4,19 +4,19 @@
 #include <string>
 #include <utility>
 
+#include "common/host_map.h"
+#include "common/http/target.h"
 #include "gtest/gtest.h"
-#include "worker/fetch/host_map.h"
 #include "worker/fetch/origin_window.h"
 #include "worker/fetch/response_head.h"
 #include "worker/fetch/slots.h"
-#include "worker/fetch/target.h"
 
 namespace imgfleet::fetch {
 namespace {
 
 std::string Parsed(const std::string& url) {
-  Target target;
-  if (!ParseTarget(url, &target).ok()) return "refused";
+  http::Target target;
+  if (!http::ParseTarget(url, &target).ok()) return "refused";
   return (target.https ? "s " : "p ") + target.host + " " + std::to_string(target.port) + " " +
          target.rewritten;
 }
@@ -118,11 +118,11 @@ TEST(Target, RefusesWhatIsNoWebUrl) {
 
 TEST(Target, ResolvesReferences) {
   const std::string base = "http://a.example/dir/x.jpg?q#f";
-  EXPECT_EQ(ResolveReference(base, "y.jpg").value(), "http://a.example/dir/y.jpg");
-  EXPECT_EQ(ResolveReference(base, "/y.jpg").value(), "http://a.example/y.jpg");
-  EXPECT_EQ(ResolveReference(base, "//b.example/y").value(), "http://b.example/y");
-  EXPECT_EQ(ResolveReference(base, "https://b.example:8/y").value(), "https://b.example:8/y");
-  EXPECT_EQ(ResolveReference(base, "file:///etc/passwd").value(), "file:///etc/passwd");
+  EXPECT_EQ(http::ResolveReference(base, "y.jpg").value(), "http://a.example/dir/y.jpg");
+  EXPECT_EQ(http::ResolveReference(base, "/y.jpg").value(), "http://a.example/y.jpg");
+  EXPECT_EQ(http::ResolveReference(base, "//b.example/y").value(), "http://b.example/y");
+  EXPECT_EQ(http::ResolveReference(base, "https://b.example:8/y").value(), "https://b.example:8/y");
+  EXPECT_EQ(http::ResolveReference(base, "file:///etc/passwd").value(), "file:///etc/passwd");
 }
 
 TEST(HostMap, ReadsItsEntries) {

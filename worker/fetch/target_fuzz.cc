@@ -20,10 +20,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/address_policy.h"
-#include "worker/fetch/target.h"
+#include "common/http/target.h"
 
 namespace imgfleet::fetch {
 namespace {
+
+using http::Authority;
+using http::ParseTarget;
+using http::Target;
 
 void Require(bool holds, const char* what, const std::string& url, const Target& target) {
   if (holds) return;
@@ -95,7 +99,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   imgfleet::fetch::Check(text);
   imgfleet::fetch::Check("http://" + text + "/");
   for (const char* base : {"http://a.example/dir/x?q#f", "https://u:p@[2001:db8::1]:8443/"}) {
-    const auto resolved = imgfleet::fetch::ResolveReference(base, text);
+    const auto resolved = imgfleet::http::ResolveReference(base, text);
     if (resolved.ok()) imgfleet::fetch::Check(*resolved);
   }
   return 0;

@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-namespace imgfleet::fetch {
+namespace imgfleet::http {
 
 // libcurl's.
 struct FreeUrl {
@@ -45,4 +45,4 @@ absl::StatusOr<std::string> ResolveReference(const std::string& base, absl::stri
 // The host[:port] part of a URL as it is written, to tell apart origins roughly and cheaply.
 absl::string_view Authority(absl::string_view url);
 
-}  // namespace imgfleet::fetch
+}  // namespace imgfleet::http

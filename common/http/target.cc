@@ -1,4 +1,4 @@
-#include "worker/fetch/target.h"
+#include "common/http/target.h"
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
@@ -16,7 +16,7 @@
 #include "common/address_policy.h"
 #include "common/status.h"
 
-namespace imgfleet::fetch {
+namespace imgfleet::http {
 namespace {
 
 // libcurl's own bound is 8 MB; no web server takes lines of more than a few KB.
@@ -214,4 +214,4 @@ absl::string_view Authority(absl::string_view url) {
   return url.substr(0, url.find_first_of("/?#"));
 }
 
-}  // namespace imgfleet::fetch
+}  // namespace imgfleet::http

@@ -10,7 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "common/address_policy.h"
 
-namespace imgfleet::fetch {
+namespace imgfleet {
 
 // Immutable once filled; then thread-safe.
 class HostMap {
@@ -31,4 +31,4 @@ class HostMap {
   absl::flat_hash_map<std::string, Destination> entries_;  // By "host:port", "host:0" for every port.
 };
 
-}  // namespace imgfleet::fetch
+}  // namespace imgfleet

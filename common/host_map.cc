@@ -1,4 +1,4 @@
-#include "worker/fetch/host_map.h"
+#include "common/host_map.h"
 
 #include <algorithm>
 
@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
 
-namespace imgfleet::fetch {
+namespace imgfleet {
 namespace {
 
 absl::StatusOr<uint16_t> ParsePort(absl::string_view text) {
@@ -67,4 +67,4 @@ const HostMap::Destination* HostMap::Find(absl::string_view host, uint16_t port)
   return it == entries_.end() ? nullptr : &it->second;
 }
 
-}  // namespace imgfleet::fetch
+}  // namespace imgfleet
