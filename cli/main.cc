@@ -83,7 +83,7 @@ int Main(int argc, char** argv) {
     fleet = *std::move(started);
     channel = fleet->coordinator->InProcessChannel();
   } else {
-    channel = ConnectToCoordinator(options.server);
+    channel = ConnectToCoordinators(options.server.ToString());
   }
   const std::unique_ptr<v1::Jobs::Stub> jobs = v1::Jobs::NewStub(channel);
   if (program.command() == "jobs") return RunJobs(options.jobs, *jobs, interrupt, Clock::System());

@@ -108,13 +108,19 @@ const config::HostPort& Gateway::address() const { return parts_->server().addre
 absl::Status Gateway::Ready() { return parts_->Ready(); }
 void Gateway::Shutdown(absl::Duration grace) { parts_->Shutdown(grace); }
 
-std::shared_ptr<grpc::Channel> ConnectToCoordinator(const config::HostPort& address) {
+std::shared_ptr<grpc::Channel> ConnectToCoordinators(const std::string& target) {
   grpc::ChannelArguments arguments;
+  // A coordinator that is gone without a word is noticed within 15 seconds, and another one asked.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  arguments.SetLoadBalancingPolicyName("round_robin");
   arguments.SetMaxReceiveMessageSize(static_cast<int>(kMaxBlobRawBytes) + (1 << 20));
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
-  return grpc::CreateCustomChannel(address.ToString(), grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
 }
 
 }  // namespace imgfleet::gateway

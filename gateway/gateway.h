@@ -54,8 +54,8 @@ class Gateway {
   const std::unique_ptr<Parts> parts_;
 };
 
-// A channel to the coordinator at `address` that takes messages as large as a blob may be, and is quick to
-// come back after the coordinator was away.
-std::shared_ptr<grpc::Channel> ConnectToCoordinator(const config::HostPort& address);
+// A channel to the coordinators at `target` (config::DialTarget), one call after the other to another of them, that takes
+// messages as large as a blob may be, and is quick to come back to one that was away.
+std::shared_ptr<grpc::Channel> ConnectToCoordinators(const std::string& target);
 
 }  // namespace imgfleet::gateway

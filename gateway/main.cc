@@ -7,6 +7,7 @@
 #include "common/grpc_log.h"
 #include "common/log.h"
 #include "common/metrics/metrics.h"
+#include "common/status.h"
 #include "common/stop_signal.h"
 #include "common/version.h"
 #include "gateway/gateway.h"
@@ -16,7 +17,7 @@ namespace {
 
 struct Settings {
   gateway::Options gateway;
-  config::HostPort coordinator{"127.0.0.1", 7070};
+  std::vector<config::HostPort> coordinators{{"127.0.0.1", 7070}};
   bool allow_anonymous = false;
   absl::Duration drain_timeout = absl::Seconds(25);
   config::Daemon daemon{{"127.0.0.1", 9090}};
@@ -25,7 +26,11 @@ struct Settings {
 
   void Declare(config::Program& program) {
     program.Address("listen", &gateway.listen, "Where HTTP is served.");
-    program.Address("coordinator", &coordinator, "Where the coordinator serves gRPC.");
+    program.Addresses(
+        "coordinator", &coordinators,
+        "A coordinator's gRPC address. One whose name stands for several, or several IP addresses: all "
+        "of them are equal.");
+    program.Check([this] { return Annotate(config::DialTarget(coordinators).status(), "--coordinator"); });
     program.Texts("list-root", "DIR", &gateway.list_roots,
                   "A folder that \"filepath\" may name list files in.");
     program.Switch(
@@ -70,14 +75,15 @@ int Main(int argc, char** argv) {
 
   metrics::Registry metrics("gateway");
   auto started = gateway::Gateway::Start(
-      settings.gateway, gateway::ConnectToCoordinator(settings.coordinator), metrics, Clock::System());
+      settings.gateway, gateway::ConnectToCoordinators(*config::DialTarget(settings.coordinators)), metrics,
+      Clock::System());
   if (!started.ok()) return Fail(started.status());
   gateway::Gateway& serving = **started;
   const auto admin =
       AdminServer::Start(settings.daemon.admin_listen, metrics, [&serving] { return serving.Ready(); });
   if (!admin.ok()) return Fail(admin.status());
   log::Info("imgfleet %s listening address=%s coordinator=%s admin=%s", kVersion,
-            serving.address().ToString(), settings.coordinator.ToString(),
+            serving.address().ToString(), *config::DialTarget(settings.coordinators),
             *admin == nullptr ? "off" : (*admin)->address().ToString());
 
   const int signal_number = stop.Wait();

@@ -18,7 +18,7 @@ namespace imgfleet {
 namespace {
 
 struct Settings {
-  config::HostPort coordinator{"127.0.0.1", 7070};
+  std::vector<config::HostPort> coordinators{{"127.0.0.1", 7070}};
   Worker::Options worker;
   std::vector<std::string> allow_addresses;
   std::vector<std::string> map_hosts;
@@ -28,7 +28,11 @@ struct Settings {
 
   void Declare(config::Program& program) {
     fetch::Options& fetch = worker.fetch;
-    program.Address("coordinator", &coordinator, "Where the coordinator serves gRPC.");
+    program.Addresses(
+        "coordinator", &coordinators,
+        "A coordinator's gRPC address. One whose name stands for several, or several IP addresses: all "
+        "of them are equal.");
+    program.Check([this] { return Annotate(config::DialTarget(coordinators).status(), "--coordinator"); });
     program.Text("name", "NAME", &worker.name,
                  "What the coordinator calls this worker; empty: the host's name.");
     program.Integer("threads", &fetch.threads, 0, 256, "Fetching threads; 0: one a core.");
@@ -95,15 +99,16 @@ int Main(int argc, char** argv) {
   StopSignal stop;
 
   metrics::Registry metrics("worker");
-  auto started =
-      Worker::Start(ConnectToCoordinator(settings.coordinator), settings.worker, metrics, Clock::System());
+  auto started = Worker::Start(ConnectToCoordinators(*config::DialTarget(settings.coordinators)),
+                               settings.worker, metrics, Clock::System());
   if (!started.ok()) return Fail(started.status());
   Worker& worker = **started;
   const auto admin = AdminServer::Start(
       settings.daemon.admin_listen, metrics, [&worker] { return worker.Ready(); },
       [&worker] { return worker.Lacking(); });
   if (!admin.ok()) return Fail(admin.status());
-  log::Info("imgfleet %s working coordinator=%s admin=%s", kVersion, settings.coordinator.ToString(),
+  log::Info("imgfleet %s working coordinator=%s admin=%s", kVersion,
+            *config::DialTarget(settings.coordinators),
             *admin == nullptr ? "off" : (*admin)->address().ToString());
 
   const int signal_number = stop.Wait();

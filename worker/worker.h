@@ -56,7 +56,7 @@ class Worker {
   const std::unique_ptr<Parts> parts_;
 };
 
-// A channel that notices a dead coordinator and comes back to it quickly.
-std::shared_ptr<grpc::Channel> ConnectToCoordinator(const config::HostPort& address);
+// A channel to any of the coordinators at `target` (config::DialTarget) that notices a dead one and is quick to come back.
+std::shared_ptr<grpc::Channel> ConnectToCoordinators(const std::string& target);
 
 }  // namespace imgfleet

@@ -219,6 +219,28 @@ void Command::Address(absl::string_view name, HostPort* value, absl::string_view
   Add(std::move(option));
 }
 
+void Command::Addresses(absl::string_view name, std::vector<HostPort>* values, absl::string_view help) {
+  Option option{.name = std::string(name),
+                .placeholder = "HOST:PORT",
+                .type = "address",
+                .help = std::string(help),
+                .default_text = absl::StrJoin(
+                    *values, ",",
+                    [](std::string* out, const HostPort& value) { absl::StrAppend(out, value.ToString()); }),
+                .repeatable = true,
+                .set = nullptr};
+  option.set = [values](const std::vector<std::string>& given) {
+    std::vector<HostPort> read;
+    for (const std::string& text : given) {
+      ASSIGN_OR_RETURN(HostPort value, ParseHostPort(text));
+      read.push_back(std::move(value));
+    }
+    *values = std::move(read);
+    return absl::OkStatus();
+  };
+  Add(std::move(option));
+}
+
 void Command::AddChoice(absl::string_view name, std::vector<std::string> words, std::string initial,
                         absl::string_view help, std::function<void(size_t)> set) {
   Option option{.name = std::string(name),

@@ -101,6 +101,8 @@ class Command {
   void Bytes(absl::string_view name, uint64_t* value, uint64_t min, uint64_t max, absl::string_view help);
   // HOST:PORT; an empty value turns it off where `may_be_empty`.
   void Address(absl::string_view name, HostPort* value, absl::string_view help, bool may_be_empty = false);
+  // Several, at least one; the flag is repeated.
+  void Addresses(absl::string_view name, std::vector<HostPort>* values, absl::string_view help);
   // One of the words.
   template <typename T>
   void Choice(absl::string_view name, T* value, std::vector<std::pair<std::string, T>> words,

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 
 namespace imgfleet::config {
@@ -66,6 +67,25 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
   }
   if (!IsAddress(AF_INET, result.host) && !IsName(host)) return bad;
   return result;
+}
+
+absl::StatusOr<std::string> DialTarget(const std::vector<HostPort>& servers) {
+  if (servers.size() == 1) return servers.front().ToString();
+  const auto all = [&](int family) {
+    return std::all_of(servers.begin(), servers.end(),
+                       [&](const HostPort& server) { return IsAddress(family, server.host); });
+  };
+  const bool v4 = all(AF_INET), v6 = all(AF_INET6);
+  if (servers.empty() || (!v4 && !v6)) {
+    return absl::InvalidArgumentError(
+        "name one server, whose name may stand for several addresses, or several by their addresses, all "
+        "IPv4 or all "
+        "IPv6");
+  }
+  return absl::StrCat(v4 ? "ipv4:" : "ipv6:",
+                      absl::StrJoin(servers, ",", [](std::string* out, const HostPort& server) {
+                        absl::StrAppend(out, server.ToString());
+                      }));
 }
 
 }  // namespace imgfleet::config

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -29,5 +30,9 @@ struct HostPort {
 
 // INVALID_ARGUMENT with a message that says how to write it, for anything but the forms above.
 absl::StatusOr<HostPort> ParseHostPort(absl::string_view text);
+
+// What gRPC dials to reach any of several servers that are all equal: one, whose name may stand for several addresses, or
+// several IP addresses of one family. INVALID_ARGUMENT for other mixtures.
+absl::StatusOr<std::string> DialTarget(const std::vector<HostPort>& servers);
 
 }  // namespace imgfleet::config

@@ -53,5 +53,14 @@ TEST(HostPort, KnowsLoopback) {
   EXPECT_FALSE(ParseHostPort("127.example.org:1")->IsLoopback());
 }
 
+TEST(DialTarget, NamesOneOrSeveralAddresses) {
+  EXPECT_EQ(*DialTarget({{"coordinator", 7070}}), "coordinator:7070");
+  EXPECT_EQ(*DialTarget({{"127.0.0.1", 7070}, {"127.0.0.2", 7071}}), "ipv4:127.0.0.1:7070,127.0.0.2:7071");
+  EXPECT_EQ(*DialTarget({{"::1", 7070}, {"fd00::2", 7071}}), "ipv6:[::1]:7070,[fd00::2]:7071");
+  EXPECT_FALSE(DialTarget({{"127.0.0.1", 7070}, {"::1", 7071}}).ok());
+  EXPECT_FALSE(DialTarget({{"a", 7070}, {"b", 7071}}).ok());
+  EXPECT_FALSE(DialTarget({}).ok());
+}
+
 }  // namespace
 }  // namespace imgfleet::config
