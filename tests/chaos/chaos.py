@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Hurts a running fleet in every way we know, job after job, and holds it to its promises.
 
-    tests/chaos/chaos.py [--kills 200] [--items 50000] [--seed N]
+    tests/chaos/chaos.py [--store sqlite|postgresql] [--kills 200] [--items 50000] [--seed N]
 
 The same seed makes the same faults in the same order; when each of them falls is up to the machine. Of each job are compared:
 every field of every outcome with what the origin served (it serves another image at every fetch of some URLs), the outcomes by
@@ -144,10 +144,16 @@ class Chaos:
     def kill_coordinator(self):
         self._kill("coordinator", self.random.choice(self.fleet.coordinators))
 
+    def kill_database(self):
+        self.fleet.kill_database()
+        self.kills["database"] += 1
+
     def kill_gateway(self):
         self._kill("gateway", self.random.choice(self.fleet.gateways))
 
     def kill_everything(self):
+        if self.fleet.database is not None:
+            self.kill_database()
         self._kill("coordinator", *self.fleet.coordinators)
         self._kill("worker", *self.fleet.workers)
         self._kill("gateway", *self.fleet.gateways)
@@ -243,19 +249,24 @@ OTHERS = ("freeze_worker", "cut_line", "swallow_line", "fill_disk", "slow_disk",
           "freeze_coordinator")
 
 
-def plan(rng, kills):
-    """Faults in random order: every kind, and so many processes killed at least that `kills` is reached."""
+def kills_of(store):
+    return KILLS if store == "sqlite" else KILLS + ("kill_database", "kill_coordinator")
+
+
+def plan(rng, store, kills):
+    """Faults in random order: every kind, and `kills` of them that kill."""
     faults = list(OTHERS)
     while sum(fault.startswith("kill") for fault in faults) < kills:
-        faults.append(rng.choice(KILLS))
+        faults.append(rng.choice(kills_of(store)))
         if len(faults) % 10 == 0:
             faults.append(rng.choice(OTHERS))
     rng.shuffle(faults)
     return faults
 
 
-def play(faults, seed, items, say=print):
-    with fleets.Fleet(coordinators=1, workers=3, gateways=2) as fleet:
+def play(store, faults, seed, items, say=print):
+    coordinators = 1 if store == "sqlite" else 3
+    with fleets.Fleet(store, coordinators, workers=3, gateways=2) as fleet:
         chaos = Chaos(fleet, seed, items)
         port = harness.free_port()
         fleet.start_origin("--http", str(port), "--delay-ms", "10", "--changing", "600", "--flaky", "0")
@@ -286,13 +297,14 @@ def report(chaos, say):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--store", choices=("sqlite", "postgresql"), default="sqlite", help="(sqlite)")
     parser.add_argument("--kills", type=int, default=200, help="faults that kill, at least (200)")
     parser.add_argument("--items", type=int, default=50_000, help="of each job (50000)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the faults (by the time of day)")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
-    faults = plan(random.Random(arguments.seed), arguments.kills)
-    play(faults, arguments.seed, arguments.items, lambda text: print(text, flush=True))
+    faults = plan(random.Random(arguments.seed), arguments.store, arguments.kills)
+    play(arguments.store, faults, arguments.seed, arguments.items, lambda text: print(text, flush=True))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A fleet to be hurt: real processes on loopback, the lines between workers and coordinators, and the machine's clock and disk.
 
-    fleet = Fleet(coordinators=1, workers=3, gateways=2, store="sqlite")
+    fleet = Fleet("sqlite", coordinators=1, workers=3, gateways=2)
     fleet.start()
     fleet.kill(fleet.workers[0])        SIGKILL, and a new process in its place at once
     fleet.freeze(process)               SIGSTOP; thaw() lets it go on where it was
@@ -17,6 +17,7 @@ import sys
 
 sys.path[:0] = ["tests/cluster", "tests/chaos"]
 import harness  # noqa: E402
+import postgres  # noqa: E402
 import proxy  # noqa: E402
 
 LEASE_SECONDS = 5
@@ -43,13 +44,15 @@ class Control:
 
 
 class Fleet(harness.Cluster):
-    def __init__(self, coordinators=1, workers=2, gateways=1, concurrency=64):
+    def __init__(self, store="sqlite", coordinators=1, workers=2, gateways=1, concurrency=64):
         super().__init__()
+        self.store = store
         self.counts = (coordinators, workers, gateways)
         self.concurrency = concurrency
         self.clock = Control(os.path.join(self.folder, "clock"))
         self.disk = Control(os.path.join(self.folder, "disk"))
         self.coordinators, self.workers, self.gateways = [], [], []
+        self.database = None
         self.lines = {}  # (worker name, coordinator name) -> proxy.Line
         self.http_ports = []
 
@@ -61,17 +64,21 @@ class Fleet(harness.Cluster):
         self.processes[name] = process
         return process
 
-    def store_flag(self):
-        return f"--store=sqlite:{self.folder}/imgfleet.db"
+    def _store_flag(self):
+        if self.store == "sqlite":
+            return f"--store=sqlite:{self.folder}/imgfleet.db"
+        self.database = postgres.Server(self.folder, self.disk.environment()).start()
+        return f"--store={self.database.uri}"
 
     def start(self):
         coordinators, workers, gateways = self.counts
         ports = []
+        store = self._store_flag()
         for number in range(coordinators):
             ports.append(harness.free_port())
             self.coordinators.append(self._start_role(
                 "coordinator", f"coordinator-{number}",
-                [f"--listen=127.0.0.1:{ports[-1]}", self.store_flag(), f"--list-root={self.lists}",
+                [f"--listen=127.0.0.1:{ports[-1]}", store, f"--list-root={self.lists}",
                  f"--lease-period={LEASE_SECONDS}s"], self.disk))
             self.coordinators[-1].wait_ready()
         self.grpc_port = ports[0]
@@ -82,14 +89,15 @@ class Fleet(harness.Cluster):
                 line = self.lines[name, f"coordinator-{at}"] = proxy.Line(("127.0.0.1", port))
                 addresses.append(f"127.0.0.1:{line.port}")
             self.workers.append(self._start_role(
-                "worker", name, [f"--coordinator={','.join(addresses)}", f"--name={name}", f"--concurrency={self.concurrency}",
+                "worker", name, [*(f"--coordinator={address}" for address in addresses), f"--name={name}",
+                                 f"--concurrency={self.concurrency}",
                                  *self.worker_flags], self.clock))
         for number in range(gateways):
             port = harness.free_port()
             self.http_ports.append(port)
             self.gateways.append(self._start_role(
                 "gateway", f"gateway-{number}",
-                [f"--listen=127.0.0.1:{port}", "--coordinator=" + ",".join(f"127.0.0.1:{p}" for p in ports),
+                [f"--listen=127.0.0.1:{port}", *(f"--coordinator=127.0.0.1:{p}" for p in ports),
                  f"--list-root={self.lists}"], self.clock))
         for process in [*self.workers, *self.gateways]:
             process.wait_ready()
@@ -108,6 +116,15 @@ class Fleet(harness.Cluster):
             process.popen.wait()
         for process in processes:
             process.start()
+
+    def kill_database(self):
+        self.database.kill()
+        self.database.start()
+
+    def __exit__(self, kind, error, trace):
+        if self.database is not None and self.database.popen is not None:
+            self.database.kill()
+        super().__exit__(kind, error, trace)
 
     @staticmethod
     def freeze(process):
