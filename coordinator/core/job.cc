@@ -125,6 +125,38 @@ void FinishReading(Job& job, const absl::Status& how, absl::Time wall) {
   CompleteIfDone(job, wall);
 }
 
+absl::Status CheckReader(const Job& job, absl::string_view reader) {
+  if (job.reader.empty() || job.reader == reader) return absl::OkStatus();
+  return absl::AbortedError(absl::StrCat("another coordinator reads the list of job ", job.id, " now"));
+}
+
+void TakeUp(Job& job, std::string reader, absl::Time due) {
+  job.reader = std::move(reader);
+  job.reader_due = due;
+}
+
+absl::Status SetPaused(Job& job, bool paused) {
+  if (Ended(job.state)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("job ", job.id, " has ended; there is nothing to ", paused ? "pause" : "resume"));
+  }
+  job.paused = paused;
+  return absl::OkStatus();
+}
+
+absl::Status CheckPriority(int32_t priority) {
+  if (priority >= kMinPriority && priority <= kMaxPriority) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("priority: ", priority, " is not between ", kMinPriority, " and ", kMaxPriority));
+}
+
+absl::Status CheckRepeated(const Job& known, const NewJob& again) {
+  if (known.request_hash == again.request_hash) return absl::OkStatus();
+  return absl::AlreadyExistsError(
+      absl::StrCat("idempotency key \"", again.idempotency_key, "\" was used for job ", known.id,
+                   ", which was submitted differently; submit this under another key"));
+}
+
 void Cancel(Job& job, absl::Time wall) {
   if (!Ended(job.state)) End(job, JobState::kCancelled, wall);
 }

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "coordinator/core/fair_share.h"
 #include "coordinator/core/shard.h"
@@ -58,6 +59,21 @@ uint64_t CountOutcomes(Job& job, const Counts& counts);
 
 // The list is read to its end, or broke off for the reason `how`. Nothing changes unless it was being read.
 void FinishReading(Job& job, const absl::Status& how, absl::Time wall);
+
+// Whether `reader` may add to the job: ABORTED where another coordinator reads its list.
+absl::Status CheckReader(const Job& job, absl::string_view reader);
+
+// `reader` reads the list (on), until `due` unless it says so again.
+void TakeUp(Job& job, std::string reader, absl::Time due);
+
+// FAILED_PRECONDITION on an ended job. What is leased of a job that is paused has to be taken back.
+absl::Status SetPaused(Job& job, bool paused);
+
+// INVALID_ARGUMENT out of bounds.
+absl::Status CheckPriority(int32_t priority);
+
+// The job `known` was submitted under the key of `again`: OK where both are the same submission, else ALREADY_EXISTS.
+absl::Status CheckRepeated(const Job& known, const NewJob& again);
 
 // Nothing changes on an ended job.
 void Cancel(Job& job, absl::Time wall);

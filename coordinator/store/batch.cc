@@ -24,10 +24,6 @@ constexpr size_t kDueAtOnce = 256;
 // Items that all leases of one batch may carry in sum, a first shard for each Acquire aside: bounds memory.
 constexpr uint64_t kMaxLeasedBytes = 16 << 20;
 
-absl::Status NoJob(const std::string& id) {
-  return absl::NotFoundError(absl::StrCat("there is no job ", id));
-}
-
 }  // namespace
 
 // --- Rows -----------------------------------------------------------------------------------------------------
@@ -59,6 +55,18 @@ core::Job& Batch::Touch(JobRow& job) {
   return job.row.job;
 }
 
+absl::StatusOr<Batch::JobRow*> Batch::FindJobAsked(const std::string& id) {
+  ASSIGN_OR_RETURN(JobRow * job, FindJob(id));
+  return job == nullptr || job->row.job.expired ? nullptr : job;
+}
+
+void Batch::NoteStopped(const JobRow& job) {
+  const core::JobState state = job.row.job.state;
+  if (job.row.job.paused || state == core::JobState::kFailed || state == core::JobState::kCancelled) {
+    stopped_.insert(job.row.job.id);
+  }
+}
+
 void Batch::Change(JobRow& job, ShardRow& shard, absl::FunctionRef<void(core::Shard&)> how) {
   const core::Shard before = shard.row;
   how(shard.row);
@@ -73,7 +81,8 @@ absl::StatusOr<Batch::Leased> Batch::FindLeased(const core::ShardKey& key) {
   ASSIGN_OR_RETURN(found.job, FindJob(key.job_id));
   if (found.job == nullptr) return found;
   ASSIGN_OR_RETURN(found.shard, FindShard(key));
-  found.ended = found.shard == nullptr || core::Ended(found.job->row.job.state);
+  const core::Job& job = found.job->row.job;
+  found.ended = found.shard == nullptr || job.paused || core::Ended(job.state);
   return found;
 }
 
@@ -95,6 +104,8 @@ Ledger::Changes Batch::TakeChanges() {
   changes.work_available = work_available_;
   changes.outcomes = std::move(outcomes_);
   changes.leases_lapsed = leases_lapsed_;
+  changes.stopped.assign(stopped_.begin(), stopped_.end());
+  changes.lists_waiting = lists_waiting_;
   return changes;
 }
 
@@ -110,8 +121,11 @@ absl::Status Batch::Recover() {
   }
   ASSIGN_OR_RETURN(const std::vector<core::JobRecord> reading, transaction_.JobsBeingRead());
   for (const core::JobRecord& record : reading) {
-    if (!record.job.source.empty()) continue;
     ASSIGN_OR_RETURN(JobRow * job, FindJob(record.job.id));
+    if (!record.job.source.empty()) {
+      core::TakeUp(Touch(*job), "", transaction_.Now());
+      continue;
+    }
     core::FinishReading(
         Touch(*job),
         absl::AbortedError(absl::StrCat("the coordinator restarted while the list was being uploaded, after ",
@@ -133,58 +147,6 @@ absl::Status Batch::ComeDue() {
     if (due.size() < kDueAtOnce) return absl::OkStatus();
     RETURN_IF_ERROR(Flush());
   }
-}
-
-// --- Jobs -----------------------------------------------------------------------------------------------------
-
-absl::Status Batch::CreateJob(const core::NewJob& job, absl::StatusOr<core::Job>& answer) {
-  const core::JobRecord record{core::MakeJob(job)};
-  const absl::Status inserted = transaction_.InsertJob(record);
-  if (absl::IsAlreadyExists(inserted)) {
-    answer = inserted;
-    return absl::OkStatus();
-  }
-  RETURN_IF_ERROR(inserted);
-  touched_.insert(job.id);
-  answer = record.job;
-  return absl::OkStatus();
-}
-
-absl::Status Batch::AppendShard(const std::string& job_id, const core::NewShard& shard,
-                                absl::Status& answer) {
-  ASSIGN_OR_RETURN(JobRow * job, FindJob(job_id));
-  answer = job == nullptr ? NoJob(job_id) : core::CheckAppend(job->row.job, shard);
-  if (!answer.ok()) return absl::OkStatus();
-  const core::Shard row = core::MakeShard({job_id, job->row.job.shards}, shard);
-  core::Account(job->row, nullptr, row);
-  Touch(*job);
-  RETURN_IF_ERROR(transaction_.InsertShard(row, shard.payload));
-  if (row.state == ShardState::kReady) work_available_ = true;
-  if (shard.known.offsets.empty()) return absl::OkStatus();
-  return InsertOutcomes(*job, row.key.shard, shard.known.offsets, shard.known.payload, shard.known.counts);
-}
-
-absl::Status Batch::FinishReading(const std::string& job_id, const absl::Status& how,
-                                  absl::StatusOr<core::Job>& answer) {
-  ASSIGN_OR_RETURN(JobRow * job, FindJob(job_id));
-  if (job == nullptr) {
-    answer = NoJob(job_id);
-    return absl::OkStatus();
-  }
-  core::FinishReading(Touch(*job), how, wall_);
-  answer = job->row.job;
-  return absl::OkStatus();
-}
-
-absl::Status Batch::CancelJob(const std::string& job_id, absl::StatusOr<core::Job>& answer) {
-  ASSIGN_OR_RETURN(JobRow * job, FindJob(job_id));
-  if (job == nullptr) {
-    answer = NoJob(job_id);
-    return absl::OkStatus();
-  }
-  core::Cancel(Touch(*job), wall_);
-  answer = job->row.job;
-  return absl::OkStatus();
 }
 
 absl::Status Batch::InsertOutcomes(JobRow& job, uint32_t shard, const std::vector<uint32_t>& offsets,

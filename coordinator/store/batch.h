@@ -7,6 +7,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -31,12 +32,29 @@ class Batch {
   absl::Status Recover();
   // Makes READY what is due. First of all in each batch.
   absl::Status ComeDue();
+  // Marks the jobs that ended before `ended_before` (wall) as expired and deletes a slice of what is expired. Before any
+  // row was got. True: there is more to delete.
+  absl::StatusOr<bool> Sweep(absl::Time ended_before);
+  // Makes the jobs of the schedules that are due.
+  absl::Status FireSchedules();
+  // A schedule is new or has changed, so that another time may be the next.
+  bool schedules_changed() const { return schedules_changed_; }
 
+  absl::Status FindSubmitted(const core::NewJob& again, absl::StatusOr<std::optional<core::Job>>& answer);
+  absl::Status SubmitJob(const core::NewJob& job, const std::vector<core::NewShard>& shards,
+                         absl::StatusOr<core::Job>& answer);
   absl::Status CreateJob(const core::NewJob& job, absl::StatusOr<core::Job>& answer);
   absl::Status AppendShard(const std::string& job_id, const core::NewShard& shard, absl::Status& answer);
   absl::Status FinishReading(const std::string& job_id, const absl::Status& how,
                              absl::StatusOr<core::Job>& answer);
   absl::Status CancelJob(const std::string& job_id, absl::StatusOr<core::Job>& answer);
+  absl::Status KeepReadings(std::vector<core::Job>& taken_up);
+  absl::Status PauseJob(const std::string& job_id, bool paused, absl::StatusOr<core::Job>& answer);
+  absl::Status PrioritizeJob(const std::string& job_id, int32_t priority, absl::StatusOr<core::Job>& answer);
+
+  absl::Status CreateSchedule(const core::Schedule& schedule, absl::StatusOr<core::Schedule>& answer);
+  absl::Status PauseSchedule(const std::string& id, bool paused, absl::StatusOr<core::Schedule>& answer);
+  absl::Status DeleteSchedule(const std::string& id, absl::Status& answer);
 
   absl::Status Acquire(const std::string& holder, uint64_t max_items, uint64_t max_bytes,
                        std::vector<core::LeasedShard>& answer);
@@ -69,18 +87,30 @@ class Batch {
   absl::StatusOr<JobRow*> FindJob(const std::string& id);
   absl::StatusOr<ShardRow*> FindShard(const core::ShardKey& key);
   ShardRow* Adopt(core::Shard shard);
+  // As FindJob, for verbs about jobs: an expired one is none.
+  absl::StatusOr<JobRow*> FindJobAsked(const std::string& id);
   // The job is one that others are told of.
   core::Job& Touch(JobRow& job);
   // Changes a shard and keeps its job's counters in step.
   void Change(JobRow& job, ShardRow& shard, absl::FunctionRef<void(core::Shard&)> how);
-  // Both rows of a lease. Null where they are gone or the job has ended.
+  // The job's end, if it has come, or its pause makes its leases void.
+  void NoteStopped(const JobRow& job);
+  // Both rows of a lease; null where they are gone.
   struct Leased {
     JobRow* job = nullptr;
     ShardRow* shard = nullptr;
-    bool ended = true;
+    bool ended =
+        true;  // Void, whatever the shard says: the rows are gone, or the job is paused or has ended.
   };
   absl::StatusOr<Leased> FindLeased(const core::ShardKey& key);
 
+  // The job made from `job`, or the one that was submitted under its key before; null with an answer where there is none.
+  absl::StatusOr<JobRow*> Begin(const core::NewJob& job, absl::StatusOr<core::Job>& answer, bool& fresh);
+  absl::StatusOr<std::optional<core::Job>> FindByKey(const core::NewJob& again, absl::Status& answer);
+  absl::Status Append(JobRow& job, const core::NewShard& shard);
+  // What an owner has going, as this batch found it and has added to it since.
+  absl::StatusOr<core::OwnerUse*> UseOf(const std::string& owner);
+  absl::Status Fire(core::Schedule schedule);
   absl::Status InsertOutcomes(JobRow& job, uint32_t shard, const std::vector<uint32_t>& offsets,
                               const std::string& payload, const core::Counts& counts);
   absl::StatusOr<ShardRow*> NextReady(Turn& turn);
@@ -95,7 +125,11 @@ class Batch {
   std::map<std::string, std::unique_ptr<JobRow>> jobs_;
   std::map<core::ShardKey, std::unique_ptr<ShardRow>> shards_;
   std::set<std::string> touched_;
+  std::set<std::string> stopped_;
+  std::map<std::string, core::OwnerUse> uses_;
   bool work_available_ = false;
+  bool lists_waiting_ = false;
+  bool schedules_changed_ = false;
   core::Counts outcomes_;
   uint64_t leases_lapsed_ = 0;
   uint64_t leased_bytes_ = 0;

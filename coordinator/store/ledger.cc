@@ -65,6 +65,22 @@ void Ledger::CreateJob(core::NewJob job, Callback<absl::StatusOr<core::Job>> don
   }));
 }
 
+void Ledger::FindSubmitted(core::NewJob again, Callback<absl::StatusOr<std::optional<core::Job>>> done) {
+  loop_->Enqueue(Ask<std::optional<core::Job>>(
+      std::move(done), 0,
+      [again = std::move(again)](Batch& batch, auto& answer) { return batch.FindSubmitted(again, answer); }));
+}
+
+void Ledger::SubmitJob(core::NewJob job, std::vector<core::NewShard> shards,
+                       Callback<absl::StatusOr<core::Job>> done) {
+  size_t bytes = job.spec.size();
+  for (const core::NewShard& shard : shards) bytes += shard.payload.size() + shard.known.payload.size();
+  loop_->Enqueue(Ask<core::Job>(
+      std::move(done), bytes, [job = std::move(job), shards = std::move(shards)](Batch& batch, auto& answer) {
+        return batch.SubmitJob(job, shards, answer);
+      }));
+}
+
 void Ledger::AppendShard(std::string job_id, core::NewShard shard, Callback<absl::Status> done) {
   const size_t bytes = shard.payload.size() + shard.known.payload.size();
   auto answer = std::make_shared<absl::Status>();
@@ -87,6 +103,47 @@ void Ledger::CancelJob(std::string job_id, Callback<absl::StatusOr<core::Job>> d
   loop_->Enqueue(Ask<core::Job>(std::move(done), 0, [job_id = std::move(job_id)](Batch& batch, auto& answer) {
     return batch.CancelJob(job_id, answer);
   }));
+}
+
+void Ledger::KeepReadings(Callback<absl::StatusOr<std::vector<core::Job>>> taken_up) {
+  loop_->Enqueue(Ask<std::vector<core::Job>>(
+      std::move(taken_up), 0, [](Batch& batch, auto& answer) { return batch.KeepReadings(*answer); }));
+}
+
+void Ledger::PauseJob(std::string job_id, bool paused, Callback<absl::StatusOr<core::Job>> done) {
+  loop_->Enqueue(
+      Ask<core::Job>(std::move(done), 0, [job_id = std::move(job_id), paused](Batch& batch, auto& answer) {
+        return batch.PauseJob(job_id, paused, answer);
+      }));
+}
+
+void Ledger::PrioritizeJob(std::string job_id, int32_t priority, Callback<absl::StatusOr<core::Job>> done) {
+  loop_->Enqueue(
+      Ask<core::Job>(std::move(done), 0, [job_id = std::move(job_id), priority](Batch& batch, auto& answer) {
+        return batch.PrioritizeJob(job_id, priority, answer);
+      }));
+}
+
+void Ledger::CreateSchedule(core::Schedule schedule, Callback<absl::StatusOr<core::Schedule>> done) {
+  loop_->Enqueue(Ask<core::Schedule>(std::move(done), schedule.spec.size() + schedule.source.size(),
+                                     [schedule = std::move(schedule)](Batch& batch, auto& answer) {
+                                       return batch.CreateSchedule(schedule, answer);
+                                     }));
+}
+
+void Ledger::PauseSchedule(std::string id, bool paused, Callback<absl::StatusOr<core::Schedule>> done) {
+  loop_->Enqueue(
+      Ask<core::Schedule>(std::move(done), 0, [id = std::move(id), paused](Batch& batch, auto& answer) {
+        return batch.PauseSchedule(id, paused, answer);
+      }));
+}
+
+void Ledger::DeleteSchedule(std::string id, Callback<absl::Status> done) {
+  auto answer = std::make_shared<absl::Status>();
+  loop_->Enqueue(
+      {[answer, id = std::move(id)](Batch& batch) { return batch.DeleteSchedule(id, *answer); },
+       [answer, done = std::move(done)](const absl::Status& stored) { done(stored.ok() ? *answer : stored); },
+       0});
 }
 
 void Ledger::Acquire(std::string holder, uint64_t max_items, uint64_t max_bytes,
@@ -148,14 +205,30 @@ absl::StatusOr<std::vector<core::Job>> Ledger::JobsBeingRead() { return loop_->s
 absl::StatusOr<std::vector<core::StoredChunk>> Ledger::ReadByCommit(absl::string_view job_id,
                                                                     uint64_t after_commit_seq,
                                                                     uint64_t max_bytes) {
-  return loop_->store().ReadByCommit(job_id, after_commit_seq, max_bytes);
+  auto chunks = loop_->store().ReadByCommit(job_id, after_commit_seq, max_bytes);
+  // Afterwards: of a job that is there now nothing was missing before.
+  RETURN_IF_ERROR(GetJob(job_id).status());
+  return chunks;
 }
 
 absl::StatusOr<core::Census> Ledger::TakeCensus() { return loop_->store().TakeCensus(); }
 
 absl::StatusOr<std::optional<core::ShardResults>> Ledger::ReadShardAt(absl::string_view job_id,
                                                                       uint64_t index) {
-  return loop_->store().ReadShardAt(job_id, index);
+  auto shard = loop_->store().ReadShardAt(job_id, index);
+  RETURN_IF_ERROR(GetJob(job_id).status());
+  return shard;
+}
+
+absl::StatusOr<core::Schedule> Ledger::GetSchedule(absl::string_view id) {
+  ASSIGN_OR_RETURN(std::optional<core::Schedule> schedule, loop_->store().GetSchedule(id));
+  if (!schedule) return absl::NotFoundError(absl::StrCat("there is no schedule ", id));
+  return *std::move(schedule);
+}
+
+absl::StatusOr<std::vector<core::Schedule>> Ledger::ListSchedules(absl::string_view owner,
+                                                                  absl::string_view before, uint32_t limit) {
+  return loop_->store().ListSchedules(owner, before, limit);
 }
 
 std::shared_ptr<void> Ledger::Listen(Listener listener) { return loop_->Listen(std::move(listener)); }

@@ -32,6 +32,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/clock.h"
+#include "coordinator/core/quota.h"
 #include "coordinator/core/types.h"
 #include "coordinator/store/store.h"
 
@@ -46,6 +47,13 @@ class Ledger {
     absl::Duration lease_period = absl::Seconds(15);
     // From a worker's stream breaking to its leases being free: time to reconnect and keep them.
     absl::Duration disconnect_grace = absl::Seconds(2);
+    // This coordinator among those that work on the store: whose readings of lists are whose.
+    std::string coordinator = "coordinator";
+    // How long a reading holds without a word from its coordinator.
+    absl::Duration reading_period = absl::Seconds(15);
+    core::Quotas quotas;
+    // How long an ended job is kept.
+    absl::Duration retention = absl::InfiniteDuration();
   };
 
   enum class Turned { kByItsThread, kByHand };
@@ -65,13 +73,40 @@ class Ledger {
 
   // --- Jobs ---------------------------------------------------------------------------------------------------
 
-  // Creates a job in state kReading.
+  // A job with an idempotency key may exist already: then that one is the answer, known by its id, and nothing changes.
+  // ALREADY_EXISTS where it was another submission.
+  // RESOURCE_EXHAUSTED  the owner's quota is spent
+
+  // The job submitted under `again`'s key, or nullopt: whether it is worth the while to read a list.
+  void FindSubmitted(core::NewJob again, Callback<absl::StatusOr<std::optional<core::Job>>> done);
+  // Creates a job with all its items, in one transaction.
+  void SubmitJob(core::NewJob job, std::vector<core::NewShard> shards,
+                 Callback<absl::StatusOr<core::Job>> done);
+  // Creates a job in state kReading, whose list this coordinator reads.
   void CreateJob(core::NewJob job, Callback<absl::StatusOr<core::Job>> done);
-  // Appends the next shard of a job that is being read. Indices must continue where the last shard ended.
+  // Appends the next shard of a job that is being read. Indices must continue where the last shard ended. ABORTED where
+  // another coordinator has taken the reading up, RESOURCE_EXHAUSTED as long as the owner has too many open items.
   void AppendShard(std::string job_id, core::NewShard shard, Callback<absl::Status> done);
   // The list is read to its end (OK) or broke off (any other status, which becomes Job.failure).
   void FinishReading(std::string job_id, absl::Status how, Callback<absl::StatusOr<core::Job>> done);
+  // Says that this coordinator still reads what it reads, and takes up what nobody reads any more: jobs whose list can be
+  // read again are the answer; an upload that is gone fails. To be called every third of reading_period.
+  void KeepReadings(Callback<absl::StatusOr<std::vector<core::Job>>> taken_up);
   void CancelJob(std::string job_id, Callback<absl::StatusOr<core::Job>> done);
+  // Pausing takes the job's leases back at once; nothing counts as lost. FAILED_PRECONDITION where it has ended.
+  void PauseJob(std::string job_id, bool paused, Callback<absl::StatusOr<core::Job>> done);
+  void PrioritizeJob(std::string job_id, int32_t priority, Callback<absl::StatusOr<core::Job>> done);
+
+  // --- Schedules ----------------------------------------------------------------------------------------------
+  // A schedule that is due makes a job in state kReading that nobody reads yet. Its last job has not ended, or the
+  // owner's quota is spent: then that time is passed over. After a standstill it fires once.
+
+  // `next_time` is set here.
+  void CreateSchedule(core::Schedule schedule, Callback<absl::StatusOr<core::Schedule>> done);
+  // A schedule that is resumed goes on with the next time that lies ahead.
+  void PauseSchedule(std::string id, bool paused, Callback<absl::StatusOr<core::Schedule>> done);
+  // Its jobs stay.
+  void DeleteSchedule(std::string id, Callback<absl::Status> done);
 
   // --- Leases -------------------------------------------------------------------------------------------------
   // `holder` is the worker_id of a Hello.
@@ -110,17 +145,24 @@ class Ledger {
   absl::StatusOr<std::vector<core::StoredChunk>> ReadByCommit(absl::string_view job_id,
                                                               uint64_t after_commit_seq, uint64_t max_bytes);
   absl::StatusOr<core::Census> TakeCensus();
-  // The shard that holds `index`, with all its chunks so far; nullopt beyond the last shard known.
+  // The shard that holds `index`, or the next one after it, with all its chunks so far; nullopt beyond the last shard
+  // known. NOT_FOUND, as with ReadByCommit, where the job is gone.
   absl::StatusOr<std::optional<core::ShardResults>> ReadShardAt(absl::string_view job_id, uint64_t index);
+  absl::StatusOr<core::Schedule> GetSchedule(absl::string_view id);
+  // As ListJobs.
+  absl::StatusOr<std::vector<core::Schedule>> ListSchedules(absl::string_view owner, absl::string_view before,
+                                                            uint32_t limit);
 
   // --- Being told ---------------------------------------------------------------------------------------------
 
   // What a committed batch changed. Called on the ledger's thread after each batch that changed anything.
   struct Changes {
-    std::vector<std::string> jobs;  // These changed: state, counters, shards or chunks.
-    bool work_available = false;    // A shard became READY.
-    core::Counts outcomes;          // Committed: a chunk that came again is not among them.
-    uint64_t leases_lapsed = 0;     // Ran out; their shards became READY.
+    std::vector<std::string> jobs;     // These changed: state, counters, shards or chunks.
+    bool work_available = false;       // A shard became READY.
+    std::vector<std::string> stopped;  // Their leases are void: they were paused, cancelled, or failed.
+    bool lists_waiting = false;        // A schedule made a job whose list nobody reads yet.
+    core::Counts outcomes;             // Committed: a chunk that came again is not among them.
+    uint64_t leases_lapsed = 0;        // Ran out; their shards became READY.
   };
   using Listener = std::function<void(const Changes&)>;
   // The listener is never called again once the returned handle is destroyed.

@@ -12,6 +12,11 @@ namespace {
 
 // How soon work that fell due is tried again where the store fails.
 constexpr absl::Duration kStoreRetry = absl::Seconds(1);
+// The wall clock may be set, and other coordinators make schedules: how soon that is noticed.
+constexpr absl::Duration kLongestRest = absl::Seconds(10);
+// Between two looks for jobs that retention takes, and between two slices of them: time that is the workers'.
+constexpr absl::Duration kSweepInterval = absl::Minutes(1);
+constexpr absl::Duration kSlicePause = absl::Milliseconds(20);
 
 }  // namespace
 
@@ -78,17 +83,28 @@ absl::Status Ledger::Loop::Commit(Command* commands, size_t count) {
   Ledger::Changes changes;
   const bool recovering = !recovered_ && store_->Exclusive();
   const absl::Time wall = clock_.Wall();
-  absl::Time next_due;
+  const absl::Time boot = clock_.Boot();
+  const bool sweeping = options_.retention < absl::InfiniteDuration() && boot >= next_sweep_;
+  const bool scheduling = wall >= next_schedule_ || (!store_->Exclusive() && boot >= next_look_);
+  bool more_to_delete = false;
+  absl::Time next_due, next_schedule = next_schedule_;
   absl::Status status = store_->Transact([&](Transaction& transaction) {
     Batch batch(transaction, wall, options_);
     if (recovering) {
       RETURN_IF_ERROR(batch.Recover());
       RETURN_IF_ERROR(batch.Flush());
     }
+    if (sweeping) {
+      ASSIGN_OR_RETURN(more_to_delete, batch.Sweep(wall - options_.retention));
+    }
     RETURN_IF_ERROR(batch.ComeDue());
+    if (scheduling) RETURN_IF_ERROR(batch.FireSchedules());
     for (size_t i = 0; i < count; ++i) RETURN_IF_ERROR(commands[i].apply(batch));
     RETURN_IF_ERROR(batch.Flush());
     ASSIGN_OR_RETURN(next_due, transaction.NextDue());
+    if (batch.schedules_changed()) {
+      ASSIGN_OR_RETURN(next_schedule, transaction.NextSchedule());
+    }
     changes = batch.TakeChanges();
     return absl::OkStatus();
   });
@@ -102,9 +118,22 @@ absl::Status Ledger::Loop::Commit(Command* commands, size_t count) {
   if (failing_) log::Info("the store works again");
   failing_ = false;
   recovered_ = true;
-  next_due_ = next_due;
+  if (sweeping) {
+    next_sweep_ = boot + (more_to_delete ? kSlicePause : std::min(kSweepInterval, options_.retention / 8));
+  }
+  next_schedule_ = next_schedule;
+  if (scheduling) next_look_ = boot + kLongestRest;
+  next_due_ = std::min(next_due, NextOfItself(wall, boot));
   if (!changes.jobs.empty() || changes.work_available) listeners_.Tell(changes);
   return absl::OkStatus();
+}
+
+absl::Time Ledger::Loop::NextOfItself(absl::Time wall, absl::Time boot) const {
+  absl::Time next = absl::InfiniteFuture();
+  if (options_.retention < absl::InfiniteDuration()) next = next_sweep_;
+  if (!store_->Exclusive()) next = std::min(next, next_look_);
+  if (next_schedule_ == absl::InfiniteFuture()) return next;
+  return std::min(next, boot + std::min(next_schedule_ - wall, kLongestRest));
 }
 
 Ledger::LoopThread::LoopThread(Loop& loop) : loop_(loop) {

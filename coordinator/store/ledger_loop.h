@@ -62,6 +62,8 @@ class Ledger::Loop {
   void Process(std::vector<Command>& batch);
   // One transaction of these commands; OK when durable.
   absl::Status Commit(Command* commands, size_t count);
+  // When schedules and retention are to be looked at.
+  absl::Time NextOfItself(absl::Time wall, absl::Time boot) const;
 
   const std::unique_ptr<Store> store_;
   const Clock& clock_;
@@ -73,6 +75,9 @@ class Ledger::Loop {
   bool recovered_ = false;
   bool failing_ = false;
   absl::Time next_due_ = absl::InfiniteFuture();
+  absl::Time next_schedule_ = absl::InfinitePast();  // Wall.
+  absl::Time next_look_ = absl::InfinitePast();      // For schedules of other coordinators.
+  absl::Time next_sweep_ = absl::InfinitePast();     // Of what retention takes.
 
   mutable absl::Mutex mutex_;
   SteadyCondVar wake_;

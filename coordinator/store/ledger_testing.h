@@ -49,6 +49,23 @@ inline absl::StatusOr<core::Job> CancelIt(Ledger& ledger, const std::string& id)
   return Await<absl::StatusOr<core::Job>>([&](auto done) { ledger.CancelJob(id, done); });
 }
 
+inline absl::StatusOr<core::Job> Submit(Ledger& ledger, core::NewJob job,
+                                        std::vector<core::NewShard> shards) {
+  return Await<absl::StatusOr<core::Job>>([&](auto done) { ledger.SubmitJob(job, shards, done); });
+}
+
+inline absl::StatusOr<core::Job> Pause(Ledger& ledger, const std::string& id, bool paused = true) {
+  return Await<absl::StatusOr<core::Job>>([&](auto done) { ledger.PauseJob(id, paused, done); });
+}
+
+inline absl::StatusOr<core::Job> Prioritize(Ledger& ledger, const std::string& id, int32_t priority) {
+  return Await<absl::StatusOr<core::Job>>([&](auto done) { ledger.PrioritizeJob(id, priority, done); });
+}
+
+inline absl::StatusOr<std::vector<core::Job>> KeepReadings(Ledger& ledger) {
+  return Await<absl::StatusOr<std::vector<core::Job>>>([&](auto done) { ledger.KeepReadings(done); });
+}
+
 inline absl::StatusOr<std::vector<core::LeasedShard>> Acquire(Ledger& ledger, const std::string& holder,
                                                               uint64_t items, uint64_t bytes = 1 << 20) {
   return Await<absl::StatusOr<std::vector<core::LeasedShard>>>(
