@@ -19,13 +19,14 @@ class FullStore final : public store::Store {
             int fail_every = 0)
       : store_(std::move(store)), fail_every_(fail_every), full_(full), refused_(refused) {}
 
-  absl::Status Transact(absl::FunctionRef<absl::Status(store::Transaction&)> body) override {
+  absl::Status Transact(const store::Declared& declared,
+                        absl::FunctionRef<absl::Status(store::Transaction&)> body) override {
     if (fail_every_ > 0 && ++transactions_ % fail_every_ == 0) {
       // Every other time it fails after it was durable: its answer was lost.
-      if (transactions_ / fail_every_ % 2 == 0) (void)store_->Transact(body);
+      if (transactions_ / fail_every_ % 2 == 0) (void)store_->Transact(declared, body);
       return absl::UnavailableError("server away");
     }
-    if (!full_) return store_->Transact(body);
+    if (!full_) return store_->Transact(declared, body);
     if (!std::exchange(told_, true)) refused_.set_value();
     return absl::ResourceExhaustedError("disk full");
   }
