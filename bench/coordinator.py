@@ -127,13 +127,13 @@ class Fleet(contextlib.AbstractContextManager):
 
     def __init__(self, programs, store, folder):
         self.store = STORES[store](folder)
-        (port,) = free_ports(1)
+        port, admin = free_ports(2)
         self.programs, self.address = programs, f"127.0.0.1:{port}"
         self.log = open(os.path.join(folder, "coordinator.log"), "wb")
         self.coordinator = subprocess.Popen(
-            [programs / "coordinator/imgfleet-coordinator", f"--listen={self.address}", "--admin-listen=", self.store.flag],
-            stderr=self.log)
-        wait_for(port, self.coordinator, "imgfleet-coordinator")
+            [programs / "coordinator/imgfleet-coordinator", f"--listen={self.address}", f"--admin-listen=127.0.0.1:{admin}",
+             self.store.flag], stderr=self.log)
+        wait_for(admin, self.coordinator, "imgfleet-coordinator")
         self.worker = subprocess.Popen(
             [programs / "bench/instant_worker", f"--coordinator={self.address}", f"--streams={STREAMS}", f"--credit={CREDIT}"],
             stderr=self.log)

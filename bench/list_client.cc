@@ -10,6 +10,8 @@
 // that answer truly). With --pause-at=N a reader stops once it has N outcomes, says so in a line, and goes on when it is
 // given a line on its standard input. Each command ends with one line of JSON; exit code 1 where anything was wrong.
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <future>
@@ -121,8 +123,9 @@ class Client {
   explicit Client(const Settings& settings) : settings_(settings) {
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(kReceiveBytes);
-    stub_ = v1::Jobs::NewStub(grpc::CreateCustomChannel(settings.coordinator.ToString(),
-                                                        grpc::InsecureChannelCredentials(), arguments));
+    channel_ = grpc::CreateCustomChannel(settings.coordinator.ToString(), grpc::InsecureChannelCredentials(),
+                                         arguments);
+    stub_ = v1::Jobs::NewStub(channel_);
   }
 
   // Streams the list; `known` is told the job's id when there is one, or "".
@@ -243,11 +246,23 @@ class Client {
     paused_ = true;
     std::printf("paused %llu\n", static_cast<unsigned long long>(outcomes));
     std::fflush(stdout);
+    // Somebody has to answer the coordinator's pings meanwhile, or it takes this process for dead: waiting for the channel
+    // does.
+    std::atomic<bool> over = false;
+    std::thread alive([&] {
+      while (!over) {
+        channel_->WaitForStateChange(channel_->GetState(false),
+                                     std::chrono::system_clock::now() + std::chrono::milliseconds(100));
+      }
+    });
     std::string line;
     std::getline(std::cin, line);
+    over = true;
+    alive.join();
   }
 
   const Settings& settings_;
+  std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Jobs::Stub> stub_;
   bool whole_ = false;
   bool paused_ = false;

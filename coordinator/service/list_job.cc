@@ -26,8 +26,7 @@ absl::Status ListJob::Feed(absl::string_view bytes) {
 absl::Status ListJob::Finish() {
   RETURN_IF_ERROR(parser_.Finish([this](const lists::Row& row) { return AddRow(row); }));
   RETURN_IF_ERROR(Take(builder_.Finish()));
-  while (!under_way_.empty()) RETURN_IF_ERROR(Settle());
-  return absl::OkStatus();
+  return SettleAll();
 }
 
 absl::Status ListJob::AddRow(const lists::Row& row) {
@@ -39,7 +38,7 @@ absl::Status ListJob::Attach(std::string job_id, uint64_t skip_items) {
   job_id_ = std::move(job_id);
   skip_items_ = skip_items;
   for (core::NewShard& shard : std::exchange(kept_, {})) RETURN_IF_ERROR(Take(std::move(shard)));
-  return absl::OkStatus();
+  return SettleAll();
 }
 
 absl::Status ListJob::Take(std::optional<core::NewShard> shard) {
@@ -67,6 +66,11 @@ void ListJob::Send(core::NewShard shard) {
   under_way_.push_back({shard, promise->get_future()});
   ledger_.AppendShard(job_id_, std::move(shard),
                       [promise](const absl::Status& status) { promise->set_value(status); });
+}
+
+absl::Status ListJob::SettleAll() {
+  while (!under_way_.empty()) RETURN_IF_ERROR(Settle());
+  return absl::OkStatus();
 }
 
 absl::Status ListJob::Settle() {

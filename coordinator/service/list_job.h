@@ -40,8 +40,7 @@ class ListJob {
   // The list is read to its end, and all its shards are durable once this has returned.
   absl::Status Finish();
 
-  // From here on shards go into this job, except those of its first `skip_items`, which it has already. Whether one could
-  // be appended may be told by a later call.
+  // From here on shards go into this job, except those of its first `skip_items`, which it has already.
   absl::Status Attach(std::string job_id, uint64_t skip_items);
 
   const std::string& job_id() const { return job_id_; }
@@ -54,6 +53,7 @@ class ListJob {
   void Send(core::NewShard shard);
   // Waits for the oldest shard under way.
   absl::Status Settle();
+  absl::Status SettleAll();
   absl::Status SettleRefused(const absl::Status& why);
   // The store could not take the oldest, so none after it was taken either: waits, and sends them all again.
   absl::Status SendAgain();

@@ -42,7 +42,8 @@ class Client:
     def __init__(self, cluster, command, *flags):
         self.popen = subprocess.Popen(
             [program("list_client"), command, f"--coordinator={cluster.coordinator_address()}", *flags],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=harness.end_with_parent)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=harness.environment(),
+            preexec_fn=harness.end_with_parent)
 
     def line(self):
         """What it says next: `job ID` or `paused N`; raises where it ended instead."""
