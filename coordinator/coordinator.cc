@@ -64,6 +64,7 @@ class Coordinator::Parts {
         listening_(ledger_->Listen([this](const store::Ledger::Changes& changes) {
           counting_->Count(changes);
           watch_.Changed(changes.jobs);
+          for (const std::string& job_id : changes.stopped) workers_.JobEnded(job_id);
           if (changes.work_available) workers_.WorkAvailable();
         })) {}
 

@@ -30,6 +30,7 @@ constexpr uint64_t kMaxLeasedBytes = 16 << 20;
 
 absl::StatusOr<Batch::JobRow*> Batch::FindJob(const std::string& id) {
   if (const auto at = jobs_.find(id); at != jobs_.end()) return at->second.get();
+  if (!sharing_.alone && sharing_.jobs->count(id) > 0) return nullptr;
   ASSIGN_OR_RETURN(std::optional<core::JobRecord> found, transaction_.GetJob(id));
   if (!found) return nullptr;
   return jobs_.emplace(id, std::make_unique<JobRow>(JobRow{*std::move(found)})).first->second.get();
@@ -88,8 +89,11 @@ absl::StatusOr<Batch::Leased> Batch::FindLeased(const core::ShardKey& key) {
 
 absl::Status Batch::Flush() {
   for (auto& [key, shard] : shards_) {
-    if (shard->dirty) RETURN_IF_ERROR(transaction_.UpdateShard(shard->row));
-    shard->dirty = false;
+    if (!std::exchange(shard->dirty, false)) continue;
+    if (shard->row.state == ShardState::kLeased || shard->row.state == ShardState::kDelayed) {
+      earliest_due_ = std::min(earliest_due_, shard->row.due);
+    }
+    RETURN_IF_ERROR(transaction_.UpdateShard(shard->row));
   }
   for (auto& [id, job] : jobs_) {
     if (job->dirty) RETURN_IF_ERROR(transaction_.UpdateJob(job->row));
@@ -101,6 +105,7 @@ absl::Status Batch::Flush() {
 Ledger::Changes Batch::TakeChanges() {
   Ledger::Changes changes;
   changes.jobs.assign(touched_.begin(), touched_.end());
+  changes.stopped.assign(stopped_.begin(), stopped_.end());
   changes.work_available = work_available_;
   changes.outcomes = std::move(outcomes_);
   changes.leases_lapsed = leases_lapsed_;
@@ -132,13 +137,14 @@ absl::Status Batch::Recover() {
                                         record.job.items, " items; submit the list again")),
         wall_);
   }
-  return absl::OkStatus();
+  return Flush();
 }
 
 absl::Status Batch::ComeDue() {
   for (;;) {
-    ASSIGN_OR_RETURN(const std::vector<core::Shard> due,
-                     transaction_.DueShards(transaction_.Now(), kDueAtOnce));
+    ASSIGN_OR_RETURN(
+        const std::vector<core::Shard> due,
+        Reachable([&] { return transaction_.DueShards(transaction_.Now(), kDueAtOnce); }, passed_over_));
     for (const core::Shard& shard : due) {
       ASSIGN_OR_RETURN(JobRow * job, FindJob(shard.key.job_id));
       if (shard.state == ShardState::kLeased) ++leases_lapsed_;
@@ -185,16 +191,15 @@ absl::Status Batch::Settle(JobRow& job, ShardRow& shard) {
   return InsertOutcomes(job, shard.row.key.shard, {*poison}, outcome.payload, outcome.counts);
 }
 
-absl::StatusOr<core::LeasedShard> Batch::LeaseTo(const std::string& holder, JobRow& job, ShardRow& shard) {
+core::LeasedShard Batch::LeaseTo(const std::string& holder, JobRow& job, ShardRow& shard) {
   core::LeasedShard leased;
-  Change(job, shard, [&](core::Shard& row) {
-    leased.offsets = core::Lease(row, holder, transaction_.Now() + options_.lease_period);
-  });
+  const absl::Time until = transaction_.Now() + options_.lease_period;
+  Change(job, shard, [&](core::Shard& row) { leased.offsets = core::Lease(row, holder, until); });
+  if (!sharing_.alone) given_[holder] = until;
   leased.lease = {shard.row.key, shard.row.epoch};
   leased.spec = job.row.job.spec;
   leased.first_index = shard.row.first_index;
   leased.put_offs = shard.row.put_offs;
-  ASSIGN_OR_RETURN(leased.payload, transaction_.GetPayload(shard.row.key));
   return leased;
 }
 
@@ -204,12 +209,20 @@ absl::Status Batch::Acquire(const std::string& holder, uint64_t max_items, uint6
   RETURN_IF_ERROR(Flush());
   ASSIGN_OR_RETURN(std::vector<core::Share> shares, transaction_.ReadyJobs(kTurns));
   std::vector<Turn> turns;
-  for (core::Share& share : shares) turns.push_back({std::move(share), {}});
+  for (core::Share& share : shares) turns.push_back({std::move(share), sharing_.alone, {}});
+  std::vector<std::string> beyond;
   core::Room room{max_items, std::min(max_bytes, kMaxLeasedBytes - std::min(kMaxLeasedBytes, leased_bytes_))};
   while (room.items > 0 && !turns.empty()) {
     const auto turn = std::min_element(turns.begin(), turns.end(), [](const Turn& a, const Turn& b) {
       return core::ComesBefore(a.share, b.share);
     });
+    if (!turn->judged) {
+      ASSIGN_OR_RETURN(const JobRow* const job, Reach(turn->share.job_id));
+      if (job == nullptr && sharing_.jobs->count(turn->share.job_id) == 0)
+        beyond.push_back(turn->share.job_id);
+      if (!JudgeTurn(*turn, job)) turns.erase(turn);
+      continue;
+    }
     ASSIGN_OR_RETURN(ShardRow * shard, NextReady(*turn));
     if (shard == nullptr || !room.Fits(core::LeasableItems(shard->row), shard->row.payload_bytes)) {
       turns.erase(turn);
@@ -219,12 +232,14 @@ absl::Status Batch::Acquire(const std::string& holder, uint64_t max_items, uint6
     ASSIGN_OR_RETURN(JobRow * job, FindJob(turn->share.job_id));
     RETURN_IF_ERROR(Settle(*job, *shard));
     if (shard->row.state != ShardState::kReady) continue;
-    ASSIGN_OR_RETURN(core::LeasedShard leased, LeaseTo(holder, *job, *shard));
+    answer.push_back(LeaseTo(holder, *job, *shard));
     turn->share.turn = core::TurnOf(job->row);
-    room.Take(leased.offsets.size(), leased.payload.size());
-    leased_bytes_ += leased.payload.size();
-    answer.push_back(std::move(leased));
+    room.Take(answer.back().offsets.size(), shard->row.payload_bytes);
+    leased_bytes_ += shard->row.payload_bytes;
   }
+  if (!answer.empty()) acquired_.push_back(&answer);
+  // One is enough: it has work, unless somebody takes that away meanwhile.
+  if (answer.empty() && !beyond.empty()) again_ = {beyond.front()};
   return absl::OkStatus();
 }
 
@@ -241,6 +256,7 @@ absl::Status Batch::Renew(const std::string& holder, const std::vector<core::Lea
     }
     if (!renewed) void_leases.push_back(lease);
   }
+  if (!sharing_.alone && void_leases.size() < held.size()) given_[holder] = until;
   return absl::OkStatus();
 }
 
@@ -281,14 +297,21 @@ absl::Status Batch::HandBack(const core::LeaseRef& lease, absl::Duration not_bef
   return absl::OkStatus();
 }
 
-absl::Status Batch::Disconnected(const std::string& holder) {
+// A lease that another coordinator has renewed since is due later than any that was given here.
+absl::Status Batch::Disconnected(const std::string& holder, std::optional<absl::Time>& given_here) {
   RETURN_IF_ERROR(Flush());
   const absl::Time until = transaction_.Now() + options_.disconnect_grace;
-  ASSIGN_OR_RETURN(const std::vector<core::Shard> leases, transaction_.LeasesOf(holder));
+  if (!given_here) given_here = GivenTo(holder);
+  std::set<std::string> beyond;
+  ASSIGN_OR_RETURN(const std::vector<core::Shard> leases,
+                   Reachable([&] { return transaction_.LeasesOf(holder); }, beyond));
   for (const core::Shard& shard : leases) {
+    if (shard.due > *given_here) continue;
     ASSIGN_OR_RETURN(JobRow * job, FindJob(shard.key.job_id));
     Change(*job, *Adopt(shard), [&](core::Shard& row) { core::Shorten(row, until); });
   }
+  again_.assign(beyond.begin(), beyond.end());
+  if (!sharing_.alone && GivenTo(holder) <= *given_here) given_[holder] = absl::InfinitePast();
   return absl::OkStatus();
 }
 

@@ -1,7 +1,14 @@
 // What one transaction of the ledger does: verbs over rows, decided by coordinator/core.
 //
 // Rows are got once, changed in memory and written once by Flush, however many verbs of the batch meet at
-// them. Every method returns the store's failure, upon which the whole transaction is to be given up; what a
+// them.
+//
+// On a store that several coordinators share, a row is good only while its job is locked. What a verb touches is
+// declared with its command, locked and got before the first verb runs, and found with FindJob and FindShard. A job that
+// turns up in the middle (one that has READY shards, one with a lease that ran out) is tried with Reach: where another
+// coordinator has it just now, the batch passes over it, and the next batch declares it.
+//
+//  Every method returns the store's failure, upon which the whole transaction is to be given up; what a
 // verb has to say to its caller goes into `answer`. Not thread-safe.
 #pragma once
 
@@ -22,11 +29,18 @@
 
 namespace imgfleet::store {
 
+// How a batch shares its store with other coordinators.
+struct Sharing {
+  bool alone = true;                            // There are none, and nothing below matters.
+  const std::set<std::string>* jobs = nullptr;  // Declared.
+  const std::map<std::string, absl::Time>* given =
+      nullptr;  // By holder: until when its leases were given here last.
+};
+
 class Batch {
  public:
   // `wall` is the time of day for what is recorded. All arguments must outlive the batch.
-  Batch(Transaction& transaction, absl::Time wall, const Ledger::Options& options)
-      : transaction_(transaction), wall_(wall), options_(options) {}
+  Batch(Transaction& transaction, absl::Time wall, const Ledger::Options& options, const Sharing& sharing);
 
   // First of all on a store that another coordinator left.
   absl::Status Recover();
@@ -62,10 +76,21 @@ class Batch {
                      std::vector<core::LeaseRef>& void_leases);
   absl::Status CommitChunk(const core::Chunk& chunk, core::CommitAnswer& answer);
   absl::Status HandBack(const core::LeaseRef& lease, absl::Duration not_before, core::CommitAnswer& answer);
-  absl::Status Disconnected(const std::string& holder);
+  // `given_here` is the caller's to keep for calling again.
+  absl::Status Disconnected(const std::string& holder, std::optional<absl::Time>& given_here);
 
-  // Writes what has changed. Last of all.
-  absl::Status Flush();
+  // Jobs without which the verb that was called last has found nothing to do, and that another coordinator has: it is to
+  // be called again by a batch that declares them. Empty where it is done.
+  std::vector<std::string> TakeAgain();
+
+  // Writes what has changed and completes the answers. Last of all.
+  absl::Status Finish();
+  // Jobs in which something is due and that another coordinator has.
+  const std::set<std::string>& passed_over() const { return passed_over_; }
+  // The earliest time at which a shard that was written is due; infinite where none is.
+  absl::Time earliest_due() const { return earliest_due_; }
+  // See Sharing::given; infinite past where the holder is gone.
+  const std::map<std::string, absl::Time>& given() const { return given_; }
   Ledger::Changes TakeChanges();
 
  private:
@@ -80,12 +105,26 @@ class Batch {
   // READY shards of a job that has its turn in Acquire.
   struct Turn {
     core::Share share;
+    bool judged = false;                // Its job was locked and still has its turn.
     std::vector<core::ShardKey> ready;  // Highest first.
   };
 
+  // Writes what has changed.
+  absl::Status Flush();
   // Null where there is none.
   absl::StatusOr<JobRow*> FindJob(const std::string& id);
   absl::StatusOr<ShardRow*> FindShard(const core::ShardKey& key);
+  // Null too where another coordinator has it.
+  absl::StatusOr<JobRow*> Reach(const std::string& id);
+  // True too where there is no such job.
+  absl::StatusOr<bool> HasEnded(const std::string& id);
+  // Of what `find` gives, that whose job can be reached, as it is now that its job is locked; jobs that cannot be reached
+  // are added to `beyond`.
+  using Find = absl::FunctionRef<absl::StatusOr<std::vector<core::Shard>>()>;
+  absl::StatusOr<std::vector<core::Shard>> Reachable(Find find, std::set<std::string>& beyond);
+  // Whether the job, which may be null, has its turn indeed, now that it is locked.
+  static bool JudgeTurn(Turn& turn, const JobRow* job);
+  absl::Time GivenTo(const std::string& holder) const;
   ShardRow* Adopt(core::Shard shard);
   // As FindJob, for verbs about jobs: an expired one is none.
   absl::StatusOr<JobRow*> FindJobAsked(const std::string& id);
@@ -116,17 +155,24 @@ class Batch {
   absl::StatusOr<ShardRow*> NextReady(Turn& turn);
   // Judges the lease that lapsed before; afterwards the shard may be DONE.
   absl::Status Settle(JobRow& job, ShardRow& shard);
-  absl::StatusOr<core::LeasedShard> LeaseTo(const std::string& holder, JobRow& job, ShardRow& shard);
+  core::LeasedShard LeaseTo(const std::string& holder, JobRow& job, ShardRow& shard);
 
   Transaction& transaction_;
   const absl::Time wall_;
   const Ledger::Options& options_;
+  const Sharing sharing_;
 
   std::map<std::string, std::unique_ptr<JobRow>> jobs_;
   std::map<core::ShardKey, std::unique_ptr<ShardRow>> shards_;
   std::set<std::string> touched_;
   std::set<std::string> stopped_;
   std::map<std::string, core::OwnerUse> uses_;
+  std::set<std::string> passed_over_;
+  std::vector<std::string> again_;
+  std::map<std::string, absl::Time> given_;
+  absl::Time earliest_due_ = absl::InfiniteFuture();
+  // Answers whose items are still to be got, all at once.
+  std::vector<std::vector<core::LeasedShard>*> acquired_;
   bool work_available_ = false;
   bool lists_waiting_ = false;
   bool schedules_changed_ = false;

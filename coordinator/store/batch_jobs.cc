@@ -21,6 +21,10 @@ absl::Status NoJob(const std::string& id) {
   return absl::NotFoundError(absl::StrCat("there is no job ", id));
 }
 
+bool BeingReadBy(const core::Job& job, const std::string& reader) {
+  return job.state == core::JobState::kReading && job.reader == reader;
+}
+
 }  // namespace
 
 absl::StatusOr<std::optional<core::Job>> Batch::FindByKey(const core::NewJob& again, absl::Status& answer) {
@@ -73,7 +77,8 @@ absl::StatusOr<Batch::JobRow*> Batch::Begin(const core::NewJob& job, absl::Statu
       fresh = true;
       if (use != nullptr) ++use->jobs;
       touched_.insert(job.id);
-      return FindJob(job.id);
+      return jobs_.insert_or_assign(job.id, std::make_unique<JobRow>(JobRow{std::move(record)}))
+          .first->second.get();
     }
     if (!absl::IsAlreadyExists(inserted)) return inserted;
     answer = inserted;
@@ -216,14 +221,18 @@ absl::Status Batch::PrioritizeJob(const std::string& job_id, int32_t priority,
   return absl::OkStatus();
 }
 
+// Another coordinator may have a job just now, or have changed it between its being found and being locked.
 absl::Status Batch::KeepReadings(std::vector<core::Job>& taken_up) {
   taken_up.clear();
   RETURN_IF_ERROR(Flush());
   const absl::Time now = transaction_.Now(), due = now + options_.reading_period;
+  std::vector<std::string> beyond;
   ASSIGN_OR_RETURN(const std::vector<core::JobRecord> reading, transaction_.JobsBeingRead());
   for (const core::JobRecord& record : reading) {
     if (record.job.reader != options_.coordinator) continue;
-    ASSIGN_OR_RETURN(JobRow * job, FindJob(record.job.id));
+    ASSIGN_OR_RETURN(JobRow * job, Reach(record.job.id));
+    if (job == nullptr) beyond.push_back(record.job.id);
+    if (job == nullptr || !BeingReadBy(job->row.job, options_.coordinator)) continue;
     core::TakeUp(job->row.job, options_.coordinator, due);
     job->dirty = true;
   }
@@ -231,7 +240,9 @@ absl::Status Batch::KeepReadings(std::vector<core::Job>& taken_up) {
   ASSIGN_OR_RETURN(const std::vector<core::JobRecord> lapsed,
                    transaction_.LapsedReadings(now, kTakeUpAtOnce));
   for (const core::JobRecord& record : lapsed) {
-    ASSIGN_OR_RETURN(JobRow * job, FindJob(record.job.id));
+    ASSIGN_OR_RETURN(JobRow * job, Reach(record.job.id));
+    if (job == nullptr || !BeingReadBy(job->row.job, record.job.reader) || job->row.job.reader_due > now)
+      continue;
     if (!record.job.source.empty()) {
       core::TakeUp(Touch(*job), options_.coordinator, due);
       taken_up.push_back(job->row.job);
@@ -244,6 +255,8 @@ absl::Status Batch::KeepReadings(std::vector<core::Job>& taken_up) {
         wall_);
     NoteStopped(*job);
   }
+  // What was taken up must be told now; what could not be reached is tried at the next call.
+  if (taken_up.empty()) again_ = std::move(beyond);
   return absl::OkStatus();
 }
 
@@ -254,14 +267,17 @@ absl::StatusOr<bool> Batch::Sweep(absl::Time ended_before) {
   std::set<std::string> needed;  // By jobs that are still finding out which of their items failed.
   for (const core::JobRecord& record : reading) needed.insert(record.job.parent);
   ASSIGN_OR_RETURN(std::vector<core::JobRecord> ended, transaction_.EndedBy(ended_before, kExpireAtOnce));
-  for (core::JobRecord& record : ended) {
+  for (const core::JobRecord& record : ended) {
     if (needed.count(record.job.id) > 0) continue;
-    record.job.expired = true;
-    RETURN_IF_ERROR(transaction_.UpdateJob(record));
-    touched_.insert(record.job.id);
+    ASSIGN_OR_RETURN(JobRow * job, Reach(record.job.id));
+    if (job != nullptr) Touch(*job).expired = true;
   }
+  RETURN_IF_ERROR(Flush());
   ASSIGN_OR_RETURN(const std::vector<std::string> expired, transaction_.ExpiredJobs(kDeleteAtOnce));
   for (const std::string& id : expired) {
+    ASSIGN_OR_RETURN(const JobRow* const job, Reach(id));
+    if (job == nullptr) continue;
+    jobs_.erase(id);
     ASSIGN_OR_RETURN(const bool gone, transaction_.DeletePart(id, kDeleteRows));
     if (!gone) return true;
   }

@@ -72,11 +72,8 @@ absl::Status Batch::FireSchedules() {
 absl::Status Batch::Fire(core::Schedule schedule) {
   const absl::Time due = schedule.next_time;
   schedule.next_time = core::NextTime(schedule, wall_);
-  JobRow* last = nullptr;
-  if (!schedule.last_job.empty()) {
-    ASSIGN_OR_RETURN(last, FindJob(schedule.last_job));
-  }
-  if (last != nullptr && !core::Ended(last->row.job.state)) return transaction_.UpdateSchedule(schedule);
+  ASSIGN_OR_RETURN(const bool ended, HasEnded(schedule.last_job));
+  if (!ended) return transaction_.UpdateSchedule(schedule);
   core::NewJob job;
   job.id = core::FiringId(schedule, due, wall_);
   job.owner = schedule.owner;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
 #include "common/status.h"
@@ -17,24 +18,24 @@ constexpr uint64_t kLikelyItemBytes = 256;
 
 // A verb whose answer is a value or the store's failure. `apply` may be called again after a failure.
 template <typename T, typename Apply>
-Command Ask(Callback<absl::StatusOr<T>> done, size_t bytes, Apply apply) {
+Command Ask(Callback<absl::StatusOr<T>> done, size_t bytes, Apply apply, Declared declared = {}) {
   auto answer = std::make_shared<absl::StatusOr<T>>(T());
   return {[answer, apply = std::move(apply)](Batch& batch) { return apply(batch, *answer); },
           [answer, done = std::move(done)](const absl::Status& stored) {
             done(stored.ok() ? std::move(*answer) : stored);
           },
-          bytes};
+          bytes, std::move(declared)};
 }
 
 template <typename Apply>
-Command Report(Callback<core::CommitAnswer> done, size_t bytes, Apply apply) {
+Command Report(Callback<core::CommitAnswer> done, size_t bytes, Apply apply, Declared declared) {
   auto answer = std::make_shared<core::CommitAnswer>();
   return {[answer, apply = std::move(apply)](Batch& batch) { return apply(batch, *answer); },
           [answer, done = std::move(done)](const absl::Status& stored) {
             if (!stored.ok()) *answer = {core::CommitCode::kRetry, std::string(stored.message())};
             done(std::move(*answer));
           },
-          bytes};
+          bytes, std::move(declared)};
 }
 
 }  // namespace
@@ -45,6 +46,33 @@ Ledger::Ledger(std::unique_ptr<Store> store, const Clock& clock, Options options
 }
 
 Ledger::~Ledger() = default;
+
+Declared Ledger::OfJob(const std::string& id) const {
+  Declared declared;
+  if (loop_->shared()) declared.jobs.push_back(id);
+  return declared;
+}
+
+Declared Ledger::OfName(absl::string_view kind, absl::string_view name) const {
+  Declared declared;
+  if (loop_->shared()) declared.names.push_back(absl::StrCat(kind, " ", absl::CHexEscape(name)));
+  return declared;
+}
+
+Declared Ledger::OfKey(const core::NewJob& job) const {
+  if (job.idempotency_key.empty()) return {};
+  return OfName("key", absl::StrCat(job.owner, " ", job.idempotency_key));
+}
+
+Declared Ledger::OfShards(const std::vector<core::LeaseRef>& leases) const {
+  Declared declared;
+  if (!loop_->shared()) return declared;
+  for (const core::LeaseRef& lease : leases) {
+    declared.jobs.push_back(lease.shard.job_id);
+    declared.shards.push_back(lease.shard);
+  }
+  return declared;
+}
 
 bool Ledger::Turn() {
   IMGFLEET_CHECK(thread_ == nullptr);
@@ -60,9 +88,11 @@ absl::Time Ledger::NextDue() const {
 
 void Ledger::CreateJob(core::NewJob job, Callback<absl::StatusOr<core::Job>> done) {
   const size_t bytes = job.spec.size() + job.source.size();
-  loop_->Enqueue(Ask<core::Job>(std::move(done), bytes, [job = std::move(job)](Batch& batch, auto& answer) {
-    return batch.CreateJob(job, answer);
-  }));
+  Declared declared = OfKey(job);
+  loop_->Enqueue(Ask<core::Job>(
+      std::move(done), bytes,
+      [job = std::move(job)](Batch& batch, auto& answer) { return batch.CreateJob(job, answer); },
+      std::move(declared)));
 }
 
 void Ledger::FindSubmitted(core::NewJob again, Callback<absl::StatusOr<std::optional<core::Job>>> done) {
@@ -75,34 +105,43 @@ void Ledger::SubmitJob(core::NewJob job, std::vector<core::NewShard> shards,
                        Callback<absl::StatusOr<core::Job>> done) {
   size_t bytes = job.spec.size();
   for (const core::NewShard& shard : shards) bytes += shard.payload.size() + shard.known.payload.size();
+  Declared declared = OfKey(job);
   loop_->Enqueue(Ask<core::Job>(
-      std::move(done), bytes, [job = std::move(job), shards = std::move(shards)](Batch& batch, auto& answer) {
+      std::move(done), bytes,
+      [job = std::move(job), shards = std::move(shards)](Batch& batch, auto& answer) {
         return batch.SubmitJob(job, shards, answer);
-      }));
+      },
+      std::move(declared)));
 }
 
 void Ledger::AppendShard(std::string job_id, core::NewShard shard, Callback<absl::Status> done) {
   const size_t bytes = shard.payload.size() + shard.known.payload.size();
   auto answer = std::make_shared<absl::Status>();
+  Declared declared = OfJob(job_id);
   loop_->Enqueue(
       {[answer, job_id = std::move(job_id), shard = std::move(shard)](Batch& batch) {
          return batch.AppendShard(job_id, shard, *answer);
        },
        [answer, done = std::move(done)](const absl::Status& stored) { done(stored.ok() ? *answer : stored); },
-       bytes});
+       bytes, std::move(declared)});
 }
 
 void Ledger::FinishReading(std::string job_id, absl::Status how, Callback<absl::StatusOr<core::Job>> done) {
+  Declared declared = OfJob(job_id);
   loop_->Enqueue(Ask<core::Job>(
-      std::move(done), 0, [job_id = std::move(job_id), how = std::move(how)](Batch& batch, auto& answer) {
+      std::move(done), 0,
+      [job_id = std::move(job_id), how = std::move(how)](Batch& batch, auto& answer) {
         return batch.FinishReading(job_id, how, answer);
-      }));
+      },
+      std::move(declared)));
 }
 
 void Ledger::CancelJob(std::string job_id, Callback<absl::StatusOr<core::Job>> done) {
-  loop_->Enqueue(Ask<core::Job>(std::move(done), 0, [job_id = std::move(job_id)](Batch& batch, auto& answer) {
-    return batch.CancelJob(job_id, answer);
-  }));
+  Declared declared = OfJob(job_id);
+  loop_->Enqueue(Ask<core::Job>(
+      std::move(done), 0,
+      [job_id = std::move(job_id)](Batch& batch, auto& answer) { return batch.CancelJob(job_id, answer); },
+      std::move(declared)));
 }
 
 void Ledger::KeepReadings(Callback<absl::StatusOr<std::vector<core::Job>>> taken_up) {
@@ -111,17 +150,23 @@ void Ledger::KeepReadings(Callback<absl::StatusOr<std::vector<core::Job>>> taken
 }
 
 void Ledger::PauseJob(std::string job_id, bool paused, Callback<absl::StatusOr<core::Job>> done) {
-  loop_->Enqueue(
-      Ask<core::Job>(std::move(done), 0, [job_id = std::move(job_id), paused](Batch& batch, auto& answer) {
+  Declared declared = OfJob(job_id);
+  loop_->Enqueue(Ask<core::Job>(
+      std::move(done), 0,
+      [job_id = std::move(job_id), paused](Batch& batch, auto& answer) {
         return batch.PauseJob(job_id, paused, answer);
-      }));
+      },
+      std::move(declared)));
 }
 
 void Ledger::PrioritizeJob(std::string job_id, int32_t priority, Callback<absl::StatusOr<core::Job>> done) {
-  loop_->Enqueue(
-      Ask<core::Job>(std::move(done), 0, [job_id = std::move(job_id), priority](Batch& batch, auto& answer) {
+  Declared declared = OfJob(job_id);
+  loop_->Enqueue(Ask<core::Job>(
+      std::move(done), 0,
+      [job_id = std::move(job_id), priority](Batch& batch, auto& answer) {
         return batch.PrioritizeJob(job_id, priority, answer);
-      }));
+      },
+      std::move(declared)));
 }
 
 void Ledger::CreateSchedule(core::Schedule schedule, Callback<absl::StatusOr<core::Schedule>> done) {
@@ -132,18 +177,22 @@ void Ledger::CreateSchedule(core::Schedule schedule, Callback<absl::StatusOr<cor
 }
 
 void Ledger::PauseSchedule(std::string id, bool paused, Callback<absl::StatusOr<core::Schedule>> done) {
-  loop_->Enqueue(
-      Ask<core::Schedule>(std::move(done), 0, [id = std::move(id), paused](Batch& batch, auto& answer) {
+  Declared declared = OfName("schedule", id);
+  loop_->Enqueue(Ask<core::Schedule>(
+      std::move(done), 0,
+      [id = std::move(id), paused](Batch& batch, auto& answer) {
         return batch.PauseSchedule(id, paused, answer);
-      }));
+      },
+      std::move(declared)));
 }
 
 void Ledger::DeleteSchedule(std::string id, Callback<absl::Status> done) {
   auto answer = std::make_shared<absl::Status>();
+  Declared declared = OfName("schedule", id);
   loop_->Enqueue(
       {[answer, id = std::move(id)](Batch& batch) { return batch.DeleteSchedule(id, *answer); },
        [answer, done = std::move(done)](const absl::Status& stored) { done(stored.ok() ? *answer : stored); },
-       0});
+       0, std::move(declared)});
 }
 
 void Ledger::Acquire(std::string holder, uint64_t max_items, uint64_t max_bytes,
@@ -158,35 +207,45 @@ void Ledger::Acquire(std::string holder, uint64_t max_items, uint64_t max_bytes,
 
 void Ledger::Renew(std::string holder, std::vector<core::LeaseRef> held,
                    Callback<absl::StatusOr<std::vector<core::LeaseRef>>> void_leases) {
+  Declared declared = OfShards(held);
   loop_->Enqueue(Ask<std::vector<core::LeaseRef>>(
       std::move(void_leases), 0,
       [holder = std::move(holder), held = std::move(held)](Batch& batch, auto& answer) {
         return batch.Renew(holder, held, *answer);
-      }));
+      },
+      std::move(declared)));
 }
 
 void Ledger::CommitChunk(core::Chunk chunk, Callback<core::CommitAnswer> done) {
   const size_t bytes = chunk.payload.size();
-  loop_->Enqueue(Report(std::move(done), bytes, [chunk = std::move(chunk)](Batch& batch, auto& answer) {
-    return batch.CommitChunk(chunk, answer);
-  }));
+  Declared declared = OfShards({chunk.lease});
+  loop_->Enqueue(Report(
+      std::move(done), bytes,
+      [chunk = std::move(chunk)](Batch& batch, auto& answer) { return batch.CommitChunk(chunk, answer); },
+      std::move(declared)));
 }
 
 void Ledger::HandBack(core::LeaseRef lease, absl::Duration not_before, Callback<core::CommitAnswer> done) {
-  loop_->Enqueue(
-      Report(std::move(done), 0, [lease = std::move(lease), not_before](Batch& batch, auto& answer) {
+  Declared declared = OfShards({lease});
+  loop_->Enqueue(Report(
+      std::move(done), 0,
+      [lease = std::move(lease), not_before](Batch& batch, auto& answer) {
         return batch.HandBack(lease, not_before, answer);
-      }));
+      },
+      std::move(declared)));
 }
 
 // Where the store fails here, the lease runs to its end.
 void Ledger::Disconnected(std::string holder) {
-  loop_->Enqueue({[holder = std::move(holder)](Batch& batch) { return batch.Disconnected(holder); },
-                  [](const absl::Status&) {}, 0});
+  auto given_here = std::make_shared<std::optional<absl::Time>>();
+  loop_->Enqueue({[holder = std::move(holder), given_here](Batch& batch) {
+                    return batch.Disconnected(holder, *given_here);
+                  },
+                  [](const absl::Status&) {}});
 }
 
 void Ledger::Tick(Callback<absl::Status> done) {
-  loop_->Enqueue({[](Batch&) { return absl::OkStatus(); }, std::move(done), 0});
+  loop_->Enqueue({[](Batch&) { return absl::OkStatus(); }, std::move(done)});
 }
 
 absl::StatusOr<core::Job> Ledger::GetJob(absl::string_view job_id) {

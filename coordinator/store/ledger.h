@@ -14,6 +14,9 @@
 // read become FAILED with their outcomes kept. Jobs whose list can be opened again stay READING for the
 // service to take up: see JobsBeingRead.
 //
+// On a store that other coordinators work on too (PostgreSQL) only what lapsed is touched at opening, and any of them
+// may answer any verb: a worker that moves from one to another takes its leases along with its first Renew there.
+//
 // Thread-safe. Times are the ledger's own, read once per batch; callers pass durations.
 //
 // Where everything happens in one thread, as in the simulation, the ledger is turned by hand instead: it has no
@@ -155,7 +158,8 @@ class Ledger {
 
   // --- Being told ---------------------------------------------------------------------------------------------
 
-  // What a committed batch changed. Called on the ledger's thread after each batch that changed anything.
+  // What a committed batch changed, or another coordinator on the same store. Called on the ledger's thread after each
+  // batch that changed anything, and when something is heard.
   struct Changes {
     std::vector<std::string> jobs;     // These changed: state, counters, shards or chunks.
     bool work_available = false;       // A shard became READY.
@@ -171,6 +175,12 @@ class Ledger {
  private:
   class Loop;
   class LoopThread;
+  // What a verb touches.
+  Declared OfJob(const std::string& id) const;
+  Declared OfName(absl::string_view kind, absl::string_view name) const;
+  Declared OfKey(const core::NewJob& job) const;
+  Declared OfShards(const std::vector<core::LeaseRef>& leases) const;
+
   const Clock& clock_;
   std::unique_ptr<Loop> loop_;
   std::unique_ptr<LoopThread> thread_;  // Null by hand.

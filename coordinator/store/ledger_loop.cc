@@ -17,15 +17,29 @@ constexpr absl::Duration kLongestRest = absl::Seconds(10);
 // Between two looks for jobs that retention takes, and between two slices of them: time that is the workers'.
 constexpr absl::Duration kSweepInterval = absl::Minutes(1);
 constexpr absl::Duration kSlicePause = absl::Milliseconds(20);
+// How often a transaction that the store gave up is tried as it is.
+constexpr int kTries = 4;
+// How soon a lease is noticed that another coordinator gave, and that ran out because it died.
+constexpr absl::Duration kLookEvery = absl::Seconds(1);
 
 }  // namespace
 
 Ledger::Loop::Loop(std::unique_ptr<Store> store, const Clock& clock, Options options)
-    : store_(std::move(store)), clock_(clock), options_(options) {
+    : store_(std::move(store)), shared_(!store_->Exclusive()), clock_(clock), options_(options) {
   // Before anybody can read what the last coordinator left. A failure is met again, and told, by the first
   // batch.
   (void)Commit(nullptr, 0);
+  store_->Hear([this](News news) {
+    absl::MutexLock lock(&mutex_);
+    news_.jobs.insert(news_.jobs.end(), news.jobs.begin(), news.jobs.end());
+    news_.stopped.insert(news_.stopped.end(), news.stopped.begin(), news.stopped.end());
+    news_.work |= news.work;
+    heard_ = true;
+    wake_.Signal();
+  });
 }
+
+Ledger::Loop::~Loop() { store_->Deafen(); }
 
 void Ledger::Loop::Stop() {
   absl::MutexLock lock(&mutex_);
@@ -45,16 +59,36 @@ bool Ledger::Loop::asked() const {
 }
 
 bool Ledger::Loop::WaitForWork() {
-  const absl::Duration rest = std::max(next_due_ - clock_.Boot(), absl::ZeroDuration());
+  const absl::Duration rest = std::max(next_due() - clock_.Boot(), absl::ZeroDuration());
   absl::MutexLock lock(&mutex_);
   // Woken for nothing, it finds nothing due: a batch of no commands.
-  if (!stopping_ && queue_.empty()) wake_.WaitFor(mutex_, rest);
+  if (!stopping_ && queue_.empty() && !heard_) wake_.WaitFor(mutex_, rest);
   return !queue_.empty() || !stopping_;
 }
 
 void Ledger::Loop::Turn() {
+  if (shared_) TellNews();
   std::vector<Command> batch = Gather();
   Process(batch);
+}
+
+void Ledger::Loop::TellNews() {
+  News news;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!std::exchange(heard_, false)) return;
+    news = std::exchange(news_, News());
+  }
+  Ledger::Changes changes;
+  changes.jobs = std::move(news.jobs);
+  changes.work_available = news.work;
+  // It may be old: a job that goes on meanwhile keeps the leases it has now.
+  for (std::string& id : news.stopped) {
+    const absl::StatusOr<std::optional<core::Job>> job = store_->GetJob(id);
+    if (job.ok() && *job && !core::Ended((*job)->state) && !(*job)->paused) continue;
+    changes.stopped.push_back(std::move(id));
+  }
+  listeners_.Tell(changes);
 }
 
 std::vector<Command> Ledger::Loop::Gather() {
@@ -71,69 +105,135 @@ std::vector<Command> Ledger::Loop::Gather() {
 
 void Ledger::Loop::Process(std::vector<Command>& batch) {
   const absl::Status together = Commit(batch.data(), batch.size());
-  if (together.ok() || batch.size() == 1) {
-    for (Command& command : batch) command.answer(together);
-    return;
-  }
+  if (together.ok() || batch.size() == 1) return Answer(batch.data(), batch.size(), together);
   // One by one, so that one which cannot be stored does not take its neighbours with it.
-  for (Command& command : batch) command.answer(Commit(&command, 1));
+  for (Command& command : batch) Answer(&command, 1, Commit(&command, 1));
+}
+
+void Ledger::Loop::Answer(Command* commands, size_t count, const absl::Status& status) {
+  for (size_t i = 0; i < count; ++i) {
+    if (!status.ok() || again_.count(i) == 0) {
+      commands[i].answer(status);
+      continue;
+    }
+    absl::MutexLock lock(&mutex_);
+    queue_.push_front(std::move(commands[i]));
+  }
 }
 
 absl::Status Ledger::Loop::Commit(Command* commands, size_t count) {
-  Ledger::Changes changes;
-  const bool recovering = !recovered_ && store_->Exclusive();
-  const absl::Time wall = clock_.Wall();
-  const absl::Time boot = clock_.Boot();
-  const bool sweeping = options_.retention < absl::InfiniteDuration() && boot >= next_sweep_;
-  const bool scheduling = wall >= next_schedule_ || (!store_->Exclusive() && boot >= next_look_);
-  bool more_to_delete = false;
-  absl::Time next_due, next_schedule = next_schedule_;
-  absl::Status status = store_->Transact([&](Transaction& transaction) {
-    Batch batch(transaction, wall, options_);
-    if (recovering) {
-      RETURN_IF_ERROR(batch.Recover());
-      RETURN_IF_ERROR(batch.Flush());
-    }
-    if (sweeping) {
-      ASSIGN_OR_RETURN(more_to_delete, batch.Sweep(wall - options_.retention));
-    }
-    RETURN_IF_ERROR(batch.ComeDue());
-    if (scheduling) RETURN_IF_ERROR(batch.FireSchedules());
-    for (size_t i = 0; i < count; ++i) RETURN_IF_ERROR(commands[i].apply(batch));
-    RETURN_IF_ERROR(batch.Flush());
-    ASSIGN_OR_RETURN(next_due, transaction.NextDue());
-    if (batch.schedules_changed()) {
-      ASSIGN_OR_RETURN(next_schedule, transaction.NextSchedule());
-    }
-    changes = batch.TakeChanges();
-    return absl::OkStatus();
-  });
+  absl::Status status;
+  for (int tries = 0; tries < kTries; ++tries) {
+    status = TryToCommit(commands, count);
+    if (!absl::IsAborted(status)) break;
+  }
   if (!status.ok()) {
     status = Annotate(status, "store");
     if (!failing_) log::Error("the store fails, nothing is lost: %s", std::string(status.message()));
     failing_ = true;
     next_due_ = clock_.Boot() + kStoreRetry;
+    next_look_ = next_due_;
     return status;
   }
   if (failing_) log::Info("the store works again");
   failing_ = false;
   recovered_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status Ledger::Loop::TryToCommit(Command* commands, size_t count) {
+  const bool recovering = !recovered_ && !shared_;
+  const absl::Time wall = clock_.Wall(), begun = clock_.Boot();
+  const bool look = !shared_ || begun >= std::min(next_due_, next_look_);
+  const bool sweeping = options_.retention < absl::InfiniteDuration() && begun >= next_sweep_;
+  const bool scheduling = wall >= next_schedule_ || (shared_ && begun >= next_schedule_look_);
+  const Declared declared = Declare(commands, count);
+  const std::set<std::string> jobs(declared.jobs.begin(), declared.jobs.end());
+  Ledger::Changes changes;
+  absl::Time now, next_due = absl::InfiniteFuture(), next_schedule = next_schedule_;
+  bool more_to_delete = false;
+  std::set<std::string> passed_over;
+  std::map<std::string, absl::Time> given;
+  again_.clear();
+  RETURN_IF_ERROR(store_->Transact(declared, [&](Transaction& transaction) {
+    Batch batch(transaction, wall, options_, {!shared_, &jobs, &given_});
+    if (recovering) RETURN_IF_ERROR(batch.Recover());
+    if (sweeping) {
+      ASSIGN_OR_RETURN(more_to_delete, batch.Sweep(wall - options_.retention));
+    }
+    if (look) RETURN_IF_ERROR(batch.ComeDue());
+    if (scheduling) RETURN_IF_ERROR(batch.FireSchedules());
+    RETURN_IF_ERROR(Apply(batch, commands, count));
+    RETURN_IF_ERROR(batch.Finish());
+    now = transaction.Now();
+    next_due = batch.earliest_due();
+    if (look) {
+      ASSIGN_OR_RETURN(next_due, transaction.NextDue());
+    }
+    if (batch.schedules_changed()) {
+      ASSIGN_OR_RETURN(next_schedule, transaction.NextSchedule());
+    }
+    changes = batch.TakeChanges();
+    passed_over = batch.passed_over();
+    given = batch.given();
+    return absl::OkStatus();
+  }));
   if (sweeping) {
-    next_sweep_ = boot + (more_to_delete ? kSlicePause : std::min(kSweepInterval, options_.retention / 8));
+    next_sweep_ = begun + (more_to_delete ? kSlicePause : std::min(kSweepInterval, options_.retention / 8));
   }
   next_schedule_ = next_schedule;
-  if (scheduling) next_look_ = boot + kLongestRest;
-  next_due_ = std::min(next_due, NextOfItself(wall, boot));
+  if (scheduling) next_schedule_look_ = begun + kLongestRest;
+  if (!shared_) {
+    next_due_ = next_due;
+  } else {
+    // The store's clock is not ours.
+    const absl::Time due = begun + (next_due - now);
+    next_due_ = look ? due : std::min(next_due_, due);
+    if (look) next_look_ = begun + kLookEvery;
+    if (!passed_over.empty()) next_due_ = begun;
+    declare_next_.insert(passed_over.begin(), passed_over.end());
+    for (const auto& [holder, until] : given) {
+      until == absl::InfinitePast() ? void(given_.erase(holder)) : void(given_[holder] = until);
+    }
+    store_->Announce({changes.jobs, changes.stopped, changes.work_available});
+  }
   if (!changes.jobs.empty() || changes.work_available) listeners_.Tell(changes);
   return absl::OkStatus();
 }
 
-absl::Time Ledger::Loop::NextOfItself(absl::Time wall, absl::Time boot) const {
-  absl::Time next = absl::InfiniteFuture();
-  if (options_.retention < absl::InfiniteDuration()) next = next_sweep_;
-  if (!store_->Exclusive()) next = std::min(next, next_look_);
+absl::Status Ledger::Loop::Apply(Batch& batch, Command* commands, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    RETURN_IF_ERROR(commands[i].apply(batch));
+    if (!shared_) continue;
+    std::vector<std::string> missing = batch.TakeAgain();
+    if (missing.empty()) continue;
+    again_.insert(i);
+    std::vector<std::string>& jobs = commands[i].declared.jobs;
+    jobs.insert(jobs.end(), missing.begin(), missing.end());
+  }
+  return absl::OkStatus();
+}
+
+Declared Ledger::Loop::Declare(const Command* commands, size_t count) {
+  if (!shared_) return {};
+  std::set<std::string> jobs = std::exchange(declare_next_, {}), names;
+  std::set<core::ShardKey> shards;
+  for (size_t i = 0; i < count; ++i) {
+    const Declared& declared = commands[i].declared;
+    jobs.insert(declared.jobs.begin(), declared.jobs.end());
+    shards.insert(declared.shards.begin(), declared.shards.end());
+    names.insert(declared.names.begin(), declared.names.end());
+  }
+  return {{jobs.begin(), jobs.end()}, {shards.begin(), shards.end()}, {names.begin(), names.end()}};
+}
+
+absl::Time Ledger::Loop::next_due() const {
+  if (failing_) return next_due_;
+  absl::Time next = next_due_;
+  if (shared_) next = std::min({next, next_look_, next_schedule_look_});
+  if (options_.retention < absl::InfiniteDuration()) next = std::min(next, next_sweep_);
   if (next_schedule_ == absl::InfiniteFuture()) return next;
-  return std::min(next, boot + std::min(next_schedule_ - wall, kLongestRest));
+  return std::min(next, clock_.Boot() + std::min(next_schedule_ - clock_.Wall(), kLongestRest));
 }
 
 Ledger::LoopThread::LoopThread(Loop& loop) : loop_(loop) {

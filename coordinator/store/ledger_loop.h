@@ -5,7 +5,10 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -32,16 +35,20 @@ struct Command {
   // Called once, with the store's failure or OK once `apply` is durable.
   std::function<void(const absl::Status&)> answer;
   size_t bytes = 0;
+  Declared declared = {};
 };
 
 class Ledger::Loop {
  public:
   Loop(std::unique_ptr<Store> store, const Clock& clock, Options options);
+  ~Loop();
 
   // Thread-safe.
   void Enqueue(Command command);
   std::shared_ptr<void> Listen(Listener listener) { return listeners_.Add(std::move(listener)); }
   Store& store() { return *store_; }
+  // Other coordinators work on the store too: commands must declare what they touch.
+  bool shared() const { return shared_; }
   // Everything asked so far is still to be done; WaitForWork then says that it is time to end.
   void Stop();
 
@@ -55,17 +62,23 @@ class Ledger::Loop {
   // Whether anything was asked that no Turn has answered.
   bool asked() const;
   // When Turn has something to do although nobody asks, as far as is known.
-  absl::Time next_due() const { return next_due_; }
+  absl::Time next_due() const;
 
  private:
   std::vector<Command> Gather();
   void Process(std::vector<Command>& batch);
-  // One transaction of these commands; OK when durable.
+  // Answers those, but puts what is to be called again back into the queue.
+  void Answer(Command* commands, size_t count, const absl::Status& status);
+  // One transaction of these commands, tried again while that may help; OK when durable.
   absl::Status Commit(Command* commands, size_t count);
-  // When schedules and retention are to be looked at.
-  absl::Time NextOfItself(absl::Time wall, absl::Time boot) const;
+  absl::Status TryToCommit(Command* commands, size_t count);
+  absl::Status Apply(Batch& batch, Command* commands, size_t count);
+  Declared Declare(const Command* commands, size_t count);
+  // Passes on what other coordinators did.
+  void TellNews();
 
   const std::unique_ptr<Store> store_;
+  const bool shared_;
   const Clock& clock_;
   const Options options_;
 
@@ -74,14 +87,22 @@ class Ledger::Loop {
   // Of the one that turns it.
   bool recovered_ = false;
   bool failing_ = false;
-  absl::Time next_due_ = absl::InfiniteFuture();
+  absl::Time next_due_ = absl::InfiniteFuture();     // Of shards; where the store fails, when to try again.
   absl::Time next_schedule_ = absl::InfinitePast();  // Wall.
-  absl::Time next_look_ = absl::InfinitePast();      // For schedules of other coordinators.
-  absl::Time next_sweep_ = absl::InfinitePast();     // Of what retention takes.
+  absl::Time next_schedule_look_ = absl::InfinitePast();  // For schedules of other coordinators.
+  absl::Time next_sweep_ = absl::InfinitePast();          // Of what retention takes.
+  // Only where the store is shared. When next to look what leases of others ran out; for the next batch to declare;
+  // see Sharing; commands of the last batch that are to be called again.
+  absl::Time next_look_ = absl::InfinitePast();
+  std::set<std::string> declare_next_;
+  std::map<std::string, absl::Time> given_;
+  std::set<size_t> again_;
 
   mutable absl::Mutex mutex_;
   SteadyCondVar wake_;
   std::deque<Command> queue_ ABSL_GUARDED_BY(mutex_);
+  News news_ ABSL_GUARDED_BY(mutex_);
+  bool heard_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

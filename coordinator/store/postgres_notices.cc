@@ -22,11 +22,11 @@ constexpr size_t kMaxPayload = 7000;
 
 void Merge(News& into, const News& more) {
   into.jobs.insert(into.jobs.end(), more.jobs.begin(), more.jobs.end());
-  into.revoked.insert(into.revoked.end(), more.revoked.begin(), more.revoked.end());
+  into.stopped.insert(into.stopped.end(), more.stopped.begin(), more.stopped.end());
   into.work |= more.work;
 }
 
-bool Empty(const News& news) { return news.jobs.empty() && news.revoked.empty() && !news.work; }
+bool Empty(const News& news) { return news.jobs.empty() && news.stopped.empty() && !news.work; }
 
 void Unique(std::vector<std::string>& ids) {
   std::sort(ids.begin(), ids.end());
@@ -35,10 +35,10 @@ void Unique(std::vector<std::string>& ids) {
 
 std::vector<std::string> ToPayloads(News news) {
   Unique(news.jobs);
-  Unique(news.revoked);
+  Unique(news.stopped);
   std::vector<std::string> lines, payloads(1);
   if (news.work) lines.push_back("+");
-  for (const std::string& id : news.revoked) lines.push_back(absl::StrCat("-", id));
+  for (const std::string& id : news.stopped) lines.push_back(absl::StrCat("-", id));
   for (const std::string& id : news.jobs) lines.push_back(id);
   for (const std::string& line : lines) {
     if (payloads.back().size() + line.size() > kMaxPayload) payloads.emplace_back();
@@ -53,7 +53,7 @@ News FromPayload(const std::string& payload) {
     if (line == "+") {
       news.work = true;
     } else if (line[0] == '-') {
-      news.revoked.emplace_back(line.substr(1));
+      news.stopped.emplace_back(line.substr(1));
     } else {
       news.jobs.emplace_back(line);
     }
@@ -196,7 +196,7 @@ absl::Status PostgresNotices::Look() {
     const auto before = stamps_.find(id);
     if (before != stamps_.end() && before->second == now) continue;
     news.jobs.push_back(id);
-    if (Void(now.state, now.paused)) news.revoked.push_back(id);
+    if (Void(now.state, now.paused)) news.stopped.push_back(id);
   }
   stamps_ = std::move(stamps);
   if (!Empty(news)) hear_(std::move(news));

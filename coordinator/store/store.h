@@ -53,7 +53,7 @@ struct Prefetched {
 // What was changed in a store.
 struct News {
   std::vector<std::string> jobs;     // State, counters, shards or chunks of these.
-  std::vector<std::string> revoked;  // Their leases are void.
+  std::vector<std::string> stopped;  // Their leases are void.
   bool work = false;                 // A shard became READY.
 };
 

@@ -1,0 +1,86 @@
+// What of a batch is about other coordinators on the same store.
+#include <utility>
+
+#include "common/status.h"
+#include "coordinator/core/job.h"
+#include "coordinator/store/batch.h"
+
+namespace imgfleet::store {
+
+Batch::Batch(Transaction& transaction, absl::Time wall, const Ledger::Options& options,
+             const Sharing& sharing)
+    : transaction_(transaction), wall_(wall), options_(options), sharing_(sharing) {
+  Prefetched prefetched = transaction.TakePrefetched();
+  for (core::JobRecord& record : prefetched.jobs) {
+    const std::string id = record.job.id;
+    jobs_.emplace(id, std::make_unique<JobRow>(JobRow{std::move(record)}));
+  }
+  for (core::Shard& shard : prefetched.shards) Adopt(std::move(shard));
+}
+
+absl::StatusOr<Batch::JobRow*> Batch::Reach(const std::string& id) {
+  if (sharing_.alone) return FindJob(id);
+  if (const auto at = jobs_.find(id); at != jobs_.end()) return at->second.get();
+  if (sharing_.jobs->count(id) > 0) return nullptr;
+  ASSIGN_OR_RETURN(std::optional<core::JobRecord> found, transaction_.TryLockJob(id));
+  if (!found) return nullptr;
+  return jobs_.emplace(id, std::make_unique<JobRow>(JobRow{*std::move(found)})).first->second.get();
+}
+
+// Whether it is locked or not: an ended job never goes on.
+absl::StatusOr<bool> Batch::HasEnded(const std::string& id) {
+  if (id.empty()) return true;
+  if (const auto at = jobs_.find(id); at != jobs_.end()) return core::Ended(at->second->row.job.state);
+  ASSIGN_OR_RETURN(const std::optional<core::JobRecord> found, transaction_.PeekJob(id));
+  return !found || core::Ended(found->job.state);
+}
+
+// The rows were found before their jobs were locked, so they are looked for again where a lock was new.
+absl::StatusOr<std::vector<core::Shard>> Batch::Reachable(Find find, std::set<std::string>& beyond) {
+  ASSIGN_OR_RETURN(std::vector<core::Shard> found, find());
+  if (sharing_.alone || found.empty()) return found;
+  const size_t known = jobs_.size();
+  for (const core::Shard& shard : found) {
+    if (beyond.count(shard.key.job_id) > 0) continue;
+    ASSIGN_OR_RETURN(const JobRow* const job, Reach(shard.key.job_id));
+    if (job == nullptr && sharing_.jobs->count(shard.key.job_id) == 0) beyond.insert(shard.key.job_id);
+  }
+  if (jobs_.size() > known) {
+    ASSIGN_OR_RETURN(found, find());
+  }
+  std::erase_if(found, [&](const core::Shard& shard) { return jobs_.count(shard.key.job_id) == 0; });
+  return found;
+}
+
+bool Batch::JudgeTurn(Turn& turn, const JobRow* job) {
+  turn.judged = true;
+  if (job == nullptr || !core::Leasable(job->row)) return false;
+  turn.share.turn = core::TurnOf(job->row);
+  return true;
+}
+
+absl::Time Batch::GivenTo(const std::string& holder) const {
+  if (sharing_.alone) return absl::InfiniteFuture();
+  if (const auto at = given_.find(holder); at != given_.end()) return at->second;
+  const auto at = sharing_.given->find(holder);
+  return at == sharing_.given->end() ? absl::InfinitePast() : at->second;
+}
+
+std::vector<std::string> Batch::TakeAgain() { return std::exchange(again_, {}); }
+
+absl::Status Batch::Finish() {
+  RETURN_IF_ERROR(Flush());
+  std::vector<core::ShardKey> keys;
+  for (const auto* const answer : acquired_) {
+    for (const core::LeasedShard& leased : *answer) keys.push_back(leased.lease.shard);
+  }
+  ASSIGN_OR_RETURN(std::vector<std::string> payloads, transaction_.GetPayloads(keys));
+  auto next = payloads.begin();
+  for (auto* const answer : acquired_) {
+    for (core::LeasedShard& leased : *answer) leased.payload = std::move(*next++);
+  }
+  acquired_.clear();
+  return absl::OkStatus();
+}
+
+}  // namespace imgfleet::store
