@@ -28,8 +28,9 @@ struct Limits {
   absl::Duration request_timeout = absl::Seconds(60);
   // How long a connection may stay open without a request.
   absl::Duration idle_timeout = absl::Seconds(75);
-  // For one write of an answer: how long a client may read nothing at all.
-  absl::Duration write_timeout = absl::Seconds(60);
+  // For one write of an answer: how long a client may read nothing at all. A reader of results may stop for minutes and go
+  // on; all that is held for it is what it was being sent, and max_connections bounds how many there are.
+  absl::Duration write_timeout = absl::Minutes(10);
 };
 
 // What all connections share. Thread-safe; outlives them.
