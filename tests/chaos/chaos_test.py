@@ -17,6 +17,9 @@ class ChaosTest(unittest.TestCase):
     def test_on_sqlite(self):
         self.play("sqlite")
 
+    def test_on_postgresql_with_three_coordinators(self):
+        self.play("postgresql")
+
     def play(self, store):
         faults = [*chaos.OTHERS, *sorted(set(chaos.kills_of(store))), "kill_worker", "kill_coordinator"]
         wanted = len(faults)
