@@ -13,6 +13,10 @@ namespace {
 // on the turns of one that stays broken.
 constexpr absl::Duration kInvalidDelay = absl::Seconds(5);
 constexpr size_t kMaxIdBytes = 128;
+// Of the credit, for jobs of which the worker holds less than an eighth of that.
+constexpr uint64_t kSpareShare = 8;
+// What waits for an answer ends rather than wait for an origin that asks for time.
+constexpr uint32_t kNeverPutOff = 1'000'000;
 constexpr int kMaxChunkOutcomes = 256;
 constexpr uint64_t kMaxNotBeforeSeconds = 3600;
 
@@ -101,34 +105,66 @@ void WorkSession::OnHello(const v1::Hello& hello) {
 }
 
 void WorkSession::OnReport(const v1::Report& report) {
-  std::map<core::ShardKey, Held> held;
-  RenewCall renew;
+  HeldLeases held;
+  held_items_ = held_bytes_ = 0;
+  held_of_.clear();
+  RenewCall renew, renew_express{Lane::kExpress, {}};
   for (const v1::HeldLease& lease : report.held()) {
     const core::LeaseRef ref = Ref(lease.shard(), lease.lease_epoch());
-    Held& now = held[ref.shard];
+    Held now;
     if (const auto known = held_.find(ref.shard); known != held_.end() && known->second.epoch == ref.epoch) {
       now = known->second;
     }
     now.epoch = ref.epoch;
     now.items = lease.items();
     now.bytes = lease.bytes();
-    renew.held.push_back(ref);
+    Hold(held, ref.shard, now);
+    (LaneOf(ref.shard.job_id) == Lane::kExpress ? renew_express : renew).held.push_back(ref);
   }
   for (auto& [shard, lease] : held_) {
     const auto reported = held.find(shard);
     if (reported != held.end() && reported->second.epoch >= lease.epoch) continue;
     if (lease.number > report.last_lease_number()) {
-      held[shard] = lease;  // Still on its way.
+      Hold(held, shard, lease);  // Still on its way.
     } else if (lease.number > 0 && lease.committed < lease.leased) {
       // It reached the worker and is gone from there: given up without a word that reached us.
       output_.calls.push_back(HandBackCall{{shard, lease.epoch}, absl::ZeroDuration(), false});
     }
   }
   held_ = std::move(held);
-  if (std::exchange(acquire_failed_, false)) work_available_ = true;
+  if (std::exchange(durable_.failed, false)) durable_.work = spare_work_ = true;
+  if (std::exchange(express_.failed, false)) express_.work = true;
   capacity_items_ = report.draining() ? 0 : report.capacity_items();
   capacity_bytes_ = report.draining() ? 0 : report.capacity_bytes();
-  if (!renew.held.empty()) output_.calls.push_back(std::move(renew));
+  for (RenewCall* call : {&renew, &renew_express}) {
+    if (!call->held.empty()) output_.calls.push_back(std::move(*call));
+  }
+}
+
+void WorkSession::Hold(HeldLeases& leases, const core::ShardKey& shard, const Held& lease) {
+  // One that a worker names twice counts twice, until its next report.
+  leases[shard] = lease;
+  held_items_ += lease.items;
+  held_bytes_ += lease.bytes;
+  if (LaneOf(shard.job_id) == Lane::kDurable) held_of_[shard.job_id] += lease.items;
+}
+
+WorkSession::HeldLeases::iterator WorkSession::Release(HeldLeases::iterator lease) {
+  Reduce(lease, lease->second.items);
+  held_bytes_ -= std::min(held_bytes_, lease->second.bytes);
+  // Its job may fit into the spare part again, if it has more.
+  if (durable_.work) spare_work_ = true;
+  return held_.erase(lease);
+}
+
+void WorkSession::Reduce(HeldLeases::iterator lease, uint64_t items) {
+  items = std::min(items, lease->second.items);
+  lease->second.items -= items;
+  held_items_ -= std::min(held_items_, items);
+  const auto of = held_of_.find(lease->first.job_id);
+  if (of == held_of_.end()) return;
+  of->second -= std::min(of->second, items);
+  if (of->second == 0) held_of_.erase(of);
 }
 
 void WorkSession::Renewed(const absl::StatusOr<std::vector<core::LeaseRef>>& void_leases) {
@@ -140,29 +176,57 @@ void WorkSession::Renewed(const absl::StatusOr<std::vector<core::LeaseRef>>& voi
   }
   for (const core::LeaseRef& lease : *void_leases) {
     const auto held = held_.find(lease.shard);
-    if (held != held_.end() && held->second.epoch == lease.epoch) held_.erase(held);
+    if (held != held_.end() && held->second.epoch == lease.epoch) Release(held);
     SendRevoke(lease);
   }
 }
 
 void WorkSession::AcquireIfRoom() {
-  if (acquiring_ || !work_available_ || capacity_items_ == 0 || capacity_bytes_ == 0) return;
-  uint64_t items = 0, bytes = 0;
-  for (const auto& [shard, lease] : held_) {
-    items += lease.items;
-    bytes += lease.bytes;
-  }
-  const uint64_t slice_items = std::max<uint64_t>(capacity_items_ / 4, 1);
-  if (items + slice_items > capacity_items_ || bytes >= capacity_bytes_) return;
-  acquiring_ = true;
-  work_available_ = false;
-  output_.calls.push_back(AcquireCall{slice_items, capacity_bytes_ - bytes});
+  if (capacity_items_ == 0 || capacity_bytes_ == 0) return;
+  AcquireExpress();
+  AcquireDurable();
 }
 
-void WorkSession::Acquired(absl::StatusOr<std::vector<core::LeasedShard>> shards) {
-  acquiring_ = false;
+void WorkSession::AcquireExpress() {
+  if (express_.acquiring || !express_.work || room() == 0 || held_bytes_ >= capacity_bytes_) return;
+  express_.acquiring = true;
+  express_.work = false;
+  AcquireCall call{Lane::kExpress, {}};
+  call.credit.spare_items = call.credit.spare_items_of_job = room();
+  call.credit.spare_bytes = capacity_bytes_ - held_bytes_;
+  output_.calls.push_back(std::move(call));
+}
+
+void WorkSession::AcquireDurable() {
+  if (durable_.acquiring) return;
+  const uint64_t spare_items = capacity_items_ / kSpareShare, spare_bytes = capacity_bytes_ / kSpareShare;
+  const uint64_t items = capacity_items_ - spare_items, bytes = capacity_bytes_ - spare_bytes;
+  const uint64_t slice = std::max<uint64_t>(items / 4, 1);
+  core::Credit credit;
+  if (durable_.work && held_items_ + slice <= items && held_bytes_ < bytes) {
+    credit.items = slice;
+    credit.bytes = bytes - held_bytes_;
+  }
+  if (credit.items > 0 || spare_work_) {
+    credit.spare_items = std::min(spare_items, room());
+    credit.spare_bytes = std::min(spare_bytes, capacity_bytes_ - std::min(held_bytes_, capacity_bytes_));
+    credit.spare_items_of_job = std::max<uint64_t>(spare_items / kSpareShare, 1);
+  }
+  if (credit.items == 0 && credit.spare_items == 0) return;
+  for (const auto& [job, held] : held_of_) {
+    if (held >= credit.spare_items_of_job) credit.sated.insert(job);
+  }
+  durable_.acquiring = true;
+  if (credit.items > 0) durable_.work = false;
+  spare_work_ = false;
+  output_.calls.push_back(AcquireCall{Lane::kDurable, std::move(credit)});
+}
+
+void WorkSession::Acquired(absl::StatusOr<std::vector<core::LeasedShard>> shards, Lane lane) {
+  Source& source = lane == Lane::kExpress ? express_ : durable_;
+  source.acquiring = false;
   if (!shards.ok()) {
-    acquire_failed_ = true;  // The next report tries again.
+    source.failed = true;  // The next report tries again.
     log::Warning("no shards could be leased to worker %s: %s", display_name_, shards.status().ToString());
     return;
   }
@@ -172,23 +236,26 @@ void WorkSession::Acquired(absl::StatusOr<std::vector<core::LeasedShard>> shards
     }
     return;
   }
-  if (!shards->empty()) work_available_ = true;
-  for (core::LeasedShard& shard : *shards) {
-    v1::Lease* lease = output_.send.emplace_back().mutable_lease();
-    Held& held = held_[shard.lease.shard];
-    const uint64_t items = shard.offsets.size();
-    held = {shard.lease.epoch, ++leases_sent_, items, shard.payload.size(), items, 0};
-    ToProto(shard.lease.shard, lease->mutable_shard());
-    lease->set_lease_epoch(shard.lease.epoch);
-    if (!lease->mutable_spec()->ParseFromString(shard.spec)) {
-      log::Error("spec of job %s cannot be read", shard.lease.shard.job_id);
-    }
-    lease->set_first_index(shard.first_index);
-    lease->set_items(std::move(shard.payload));
-    lease->mutable_offsets()->Add(shard.offsets.begin(), shard.offsets.end());
-    lease->set_lease_number(leases_sent_);
-    lease->set_put_offs(shard.put_offs);
+  if (!shards->empty()) WorkAvailable(lane);
+  for (core::LeasedShard& shard : *shards) SendLease(std::move(shard), lane);
+}
+
+void WorkSession::SendLease(core::LeasedShard shard, Lane lane) {
+  v1::Lease* lease = output_.send.emplace_back().mutable_lease();
+  const uint64_t items = shard.offsets.size();
+  if (const auto held = held_.find(shard.lease.shard); held != held_.end()) Release(held);
+  Hold(held_, shard.lease.shard, {shard.lease.epoch, ++leases_sent_, items, shard.payload.size(), items, 0});
+  ToProto(shard.lease.shard, lease->mutable_shard());
+  lease->set_lease_epoch(shard.lease.epoch);
+  if (!lease->mutable_spec()->ParseFromString(shard.spec)) {
+    log::Error("spec of job %s cannot be read", shard.lease.shard.job_id);
   }
+  lease->set_first_index(shard.first_index);
+  lease->set_items(std::move(shard.payload));
+  lease->mutable_offsets()->Add(shard.offsets.begin(), shard.offsets.end());
+  lease->set_lease_number(leases_sent_);
+  lease->set_urgent(lane == Lane::kExpress);
+  lease->set_put_offs(lane == Lane::kExpress ? kNeverPutOff : shard.put_offs);
 }
 
 void WorkSession::OnChunk(const v1::Chunk& message) {
@@ -216,8 +283,13 @@ void WorkSession::Committed(const core::LeaseRef& lease, uint64_t number, uint32
                             const core::CommitAnswer& answer) {
   if (ended_) return;
   if (const auto held = held_.find(lease.shard); held != held_.end() && held->second.epoch == lease.epoch) {
-    if (answer.code == core::CommitCode::kCommitted) held->second.committed += items;
-    if (answer.code == core::CommitCode::kStale) held_.erase(held);
+    Held& now = held->second;
+    if (answer.code == core::CommitCode::kCommitted) {
+      now.committed += items;
+      Reduce(held, items);
+    }
+    const bool finished = now.number > 0 && now.committed >= now.leased;
+    if (finished || answer.code == core::CommitCode::kStale) Release(held);
   }
   if (answer.code == core::CommitCode::kInvalid) TakeAway(lease);
   SendAck(lease, number, ToProto(answer.code), answer.message);
@@ -227,14 +299,14 @@ void WorkSession::Committed(const core::LeaseRef& lease, uint64_t number, uint32
 void WorkSession::TakeAway(const core::LeaseRef& lease) {
   const auto held = held_.find(lease.shard);
   if (held == held_.end() || held->second.epoch != lease.epoch) return;
-  held_.erase(held);
+  Release(held);
   output_.calls.push_back(HandBackCall{lease, kInvalidDelay, false});
 }
 
 void WorkSession::OnHandBack(const v1::HandBack& back) {
   const core::LeaseRef lease = Ref(back.shard(), back.lease_epoch());
   if (const auto held = held_.find(lease.shard); held != held_.end() && held->second.epoch == lease.epoch) {
-    held_.erase(held);
+    Release(held);
   }
   const auto seconds = std::clamp<int64_t>(back.not_before().seconds(), 0, kMaxNotBeforeSeconds);
   output_.calls.push_back(
@@ -245,14 +317,21 @@ void WorkSession::HandedBack(const core::LeaseRef& lease, const core::CommitAnsw
   if (!ended_) SendAck(lease, 0, ToProto(answer.code), answer.message);
 }
 
-void WorkSession::WorkAvailable() { work_available_ = true; }
+void WorkSession::WorkAvailable(Lane lane) {
+  if (lane == Lane::kExpress) {
+    express_.work = true;
+  } else {
+    durable_.work = spare_work_ = true;
+  }
+}
 
 void WorkSession::JobEnded(absl::string_view job_id) {
   if (ended_) return;
-  for (const auto& [shard, lease] : held_) {
-    if (shard.job_id == job_id) SendRevoke({shard, lease.epoch});
+  auto at = held_.lower_bound({std::string(job_id), 0});
+  while (at != held_.end() && at->first.job_id == job_id) {
+    SendRevoke({at->first, at->second.epoch});
+    at = Release(at);
   }
-  std::erase_if(held_, [&](const auto& held) { return held.first.job_id == job_id; });
 }
 
 void WorkSession::SendAck(const core::LeaseRef& lease, uint64_t number, v1::Ack::Code code,

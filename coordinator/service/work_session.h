@@ -3,12 +3,18 @@
 // made in their order. No I/O, no threads, no clock: a simulation runs the very code that ships.
 //
 // Credit: the worker's last report says how much room it has and what it holds; leases that were sent after
-// it count as held. Shards are acquired as long as a quarter of the room is free, in slices of a quarter, so
-// that several workers that are hungry at once share what there is.
+// it count as held, and what is committed counts no more. Shards are acquired as long as a quarter of the room is
+// free, in slices of a quarter, so that several workers that are hungry at once share what there is. The last eighth of
+// the room is spare (core::Credit): a job of which the worker holds next to nothing is leased into it at once, whatever
+// others have filled. A worker whose slots all wait for slow origins so takes small jobs all the same.
+//
+// Express jobs (lane.h) have a ledger of their own, which is asked first and whenever it has something, for all the room
+// that there is. Their leases are urgent, and are not put off for an origin that asks for it.
 //
 // Not thread-safe.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -20,19 +26,23 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "coordinator/core/fair_share.h"
 #include "coordinator/core/types.h"
+#include "coordinator/service/lane.h"
 #include "proto/imgfleet/v1/worker.pb.h"
 
 namespace imgfleet::service {
 
 inline constexpr uint32_t kProtocolVersion = 1;
 
-// Calls to the ledger. Those with `number` or `answer` come back to the session.
+// Calls to the ledgers; where none is named, the job's id tells. Those with `number` or `answer` come back to the
+// session.
 struct AcquireCall {
-  uint64_t max_items = 0;
-  uint64_t max_bytes = 0;
+  Lane lane = Lane::kDurable;
+  core::Credit credit;
 };
 struct RenewCall {
+  Lane lane = Lane::kDurable;
   std::vector<core::LeaseRef> held;
 };
 struct CommitCall {
@@ -65,14 +75,14 @@ class WorkSession {
   void Received(const v1::WorkerMessage& message);
 
   // Answers of the ledger.
-  void Acquired(absl::StatusOr<std::vector<core::LeasedShard>> shards);
+  void Acquired(absl::StatusOr<std::vector<core::LeasedShard>> shards, Lane lane = Lane::kDurable);
   void Renewed(const absl::StatusOr<std::vector<core::LeaseRef>>& void_leases);
   void Committed(const core::LeaseRef& lease, uint64_t number, uint32_t items,
                  const core::CommitAnswer& answer);
   void HandedBack(const core::LeaseRef& lease, const core::CommitAnswer& answer);
 
   // A shard became READY somewhere.
-  void WorkAvailable();
+  void WorkAvailable(Lane lane = Lane::kDurable);
   // The job was cancelled or failed: its leases are void.
   void JobEnded(absl::string_view job_id);
   // Ends the stream: it has become too old, was superseded, or the coordinator stops.
@@ -87,6 +97,8 @@ class WorkSession {
   bool ended() const { return ended_; }
   // Leases that the worker is believed to hold.
   size_t leases() const { return held_.size(); }
+  // Items for which the worker has room now.
+  uint64_t room() const { return capacity_items_ - std::min(held_items_, capacity_items_); }
 
  private:
   struct Held {
@@ -105,6 +117,14 @@ class WorkSession {
   void OnChunk(const v1::Chunk& chunk);
   void OnHandBack(const v1::HandBack& back);
   void AcquireIfRoom();
+  void AcquireExpress();
+  void AcquireDurable();
+  using HeldLeases = std::map<core::ShardKey, Held>;
+  // Books of what is held.
+  void Hold(HeldLeases& leases, const core::ShardKey& shard, const Held& lease);
+  HeldLeases::iterator Release(HeldLeases::iterator lease);
+  void Reduce(HeldLeases::iterator lease, uint64_t items);
+  void SendLease(core::LeasedShard shard, Lane lane);
   void SendAck(const core::LeaseRef& lease, uint64_t number, v1::Ack::Code code, absl::string_view message);
   void SendRevoke(const core::LeaseRef& lease);
   // The worker sent what cannot be: it loses the lease, in the ledger too.
@@ -115,13 +135,21 @@ class WorkSession {
   std::string worker_id_;
   std::string display_name_;
   bool ended_ = false;
-  std::map<core::ShardKey, Held> held_;
+  HeldLeases held_;
+  uint64_t held_items_ = 0, held_bytes_ = 0;
+  std::map<std::string, uint64_t> held_of_;  // Items by durable job.
   uint64_t capacity_items_ = 0;
   uint64_t capacity_bytes_ = 0;
   uint64_t leases_sent_ = 0;
-  bool acquiring_ = false;
-  bool acquire_failed_ = false;
-  bool work_available_ = true;  // Until the ledger says that there is none.
+  // What is known of a ledger.
+  struct Source {
+    bool acquiring = false;
+    bool failed = false;
+    bool work = false;  // Perhaps; false once the ledger has said that there is none.
+  };
+  Source durable_{.work = true};
+  bool spare_work_ = true;  // The same of what fits into the spare part.
+  Source express_;
   Output output_;
 };
 

@@ -66,6 +66,13 @@ std::vector<Call> CallsOf(const WorkSession::Output& output) {
   return calls;
 }
 
+// Those for whatever job has its turn, not only for the spare part.
+std::vector<AcquireCall> MainAcquires(const WorkSession::Output& output) {
+  std::vector<AcquireCall> calls = CallsOf<AcquireCall>(output);
+  std::erase_if(calls, [](const AcquireCall& call) { return call.credit.items == 0; });
+  return calls;
+}
+
 class WorkSessionTest : public ::testing::Test {
  protected:
   WorkSession session_{WorkSession::Options{}};
@@ -102,29 +109,30 @@ TEST_F(WorkSessionTest, LeasesNeverExceedTheCreditByMoreThanOneSlice) {
   session_.Received(Report(100));
   uint64_t leased = 0;
   for (uint32_t shard = 0;; ++shard) {
-    const auto calls = CallsOf<AcquireCall>(session_.Take());
+    const auto calls = MainAcquires(session_.Take());
     if (calls.empty()) break;
-    EXPECT_LE(calls[0].max_items, 25u);
+    EXPECT_LE(calls[0].credit.items, 22u);
     session_.Acquired(std::vector<core::LeasedShard>{Leased(shard, 1, 16)});
     leased += 16;
   }
-  EXPECT_EQ(leased, 80u);  // With 80 of 100 held less than a quarter is free.
+  EXPECT_EQ(leased, 80u);  // With 80 of 88 held less than a quarter is free; 12 are spare.
 }
 
 TEST_F(WorkSessionTest, CreditCountsWhatTheReportHoldsAndWhatIsOnItsWay) {
   session_.Received(Hello());
   v1::WorkerMessage report = Report(100);
-  Hold(&report, 0, 4, 70);
+  Hold(&report, 0, 4, 60);
   session_.Received(report);
-  EXPECT_THAT(CallsOf<AcquireCall>(session_.Take()), SizeIs(1));
+  EXPECT_THAT(MainAcquires(session_.Take()), SizeIs(1));
   session_.Acquired(std::vector<core::LeasedShard>{Leased(1, 1, 25)});
-  EXPECT_THAT(CallsOf<AcquireCall>(session_.Take()), IsEmpty());
+  EXPECT_THAT(MainAcquires(session_.Take()), IsEmpty());
   session_.Received(report);  // Sent before lease 1 came: it still counts.
-  EXPECT_THAT(CallsOf<AcquireCall>(session_.Take()), IsEmpty());
+  EXPECT_THAT(MainAcquires(session_.Take()), IsEmpty());
+  session_.Acquired(std::vector<core::LeasedShard>{});  // Nothing for the spare part.
   v1::WorkerMessage later = Report(100, 1);
   Hold(&later, 1, 1, 25);
   session_.Received(later);
-  EXPECT_THAT(CallsOf<AcquireCall>(session_.Take()), SizeIs(1));
+  EXPECT_THAT(MainAcquires(session_.Take()), SizeIs(1));
 }
 
 TEST_F(WorkSessionTest, AsksAgainOnlyWhenThereMayBeWork) {
@@ -149,6 +157,82 @@ TEST_F(WorkSessionTest, AFailedAcquireIsTriedAgainWithTheNextReport) {
   EXPECT_THAT(CallsOf<AcquireCall>(session_.Take()), IsEmpty());
   session_.Received(Report(100));
   EXPECT_THAT(CallsOf<AcquireCall>(session_.Take()), SizeIs(1));
+}
+
+TEST_F(WorkSessionTest, TheSparePartIsForJobsOfWhichLittleIsHeld) {
+  session_.Received(Hello());
+  v1::WorkerMessage report = Report(4096);
+  Hold(&report, 0, 4, 3584);
+  session_.Received(report);
+  auto calls = CallsOf<AcquireCall>(session_.Take());
+  ASSERT_THAT(calls, SizeIs(1));
+  EXPECT_EQ(calls[0].credit.items, 0u);
+  EXPECT_EQ(calls[0].credit.spare_items, 512u);
+  EXPECT_EQ(calls[0].credit.spare_items_of_job, 64u);
+  EXPECT_THAT(calls[0].credit.sated, ::testing::ElementsAre("job"));
+  // Nothing for it now: it is asked again when there may be, and the rest when there is room.
+  session_.Acquired(std::vector<core::LeasedShard>{});
+  EXPECT_THAT(session_.Take().calls, IsEmpty());
+  session_.WorkAvailable();
+  core::LeasedShard tiny = Leased(0, 1, 1);
+  tiny.lease.shard.job_id = "tiny";
+  EXPECT_THAT(CallsOf<AcquireCall>(session_.Take()), SizeIs(1));
+  session_.Acquired(std::vector<core::LeasedShard>{tiny});
+  calls = CallsOf<AcquireCall>(session_.Take());
+  ASSERT_THAT(calls, SizeIs(1));
+  EXPECT_EQ(calls[0].credit.spare_items, 511u);
+}
+
+TEST_F(WorkSessionTest, WhatIsCommittedMakesRoomBeforeTheNextReport) {
+  session_.Received(Hello());
+  session_.Received(Report(100));
+  session_.Take();
+  session_.Acquired(std::vector<core::LeasedShard>{Leased(0, 3, 80)});
+  EXPECT_EQ(session_.room(), 20u);
+  EXPECT_THAT(MainAcquires(session_.Take()), IsEmpty());
+  session_.Committed(Ref(0, 3), 7, 30, {});
+  EXPECT_EQ(session_.room(), 50u);
+  EXPECT_THAT(MainAcquires(session_.Take()), IsEmpty());  // The question about the spare part is under way.
+  session_.Acquired(std::vector<core::LeasedShard>{});
+  EXPECT_THAT(MainAcquires(session_.Take()), SizeIs(1));
+  session_.Committed(Ref(0, 3), 8, 50, {});
+  EXPECT_EQ(session_.room(), 100u);
+  EXPECT_EQ(session_.leases(), 0u);
+}
+
+TEST_F(WorkSessionTest, TheExpressLaneHasALedgerOfItsOwnAndWaitsForNoOther) {
+  session_.Received(Hello());
+  session_.Received(Report(100));
+  auto calls = CallsOf<AcquireCall>(session_.Take());
+  ASSERT_THAT(calls, SizeIs(1));  // Under way at the durable one.
+  EXPECT_EQ(calls[0].lane, Lane::kDurable);
+  session_.WorkAvailable(Lane::kExpress);
+  calls = CallsOf<AcquireCall>(session_.Take());
+  ASSERT_THAT(calls, SizeIs(1));
+  EXPECT_EQ(calls[0].lane, Lane::kExpress);
+  EXPECT_EQ(calls[0].credit.items, 0u);
+  EXPECT_EQ(calls[0].credit.spare_items, 100u);
+  core::LeasedShard shard = Leased(0, 1, 2);
+  shard.lease.shard.job_id = ExpressId("1");
+  session_.Acquired(std::vector<core::LeasedShard>{shard}, Lane::kExpress);
+  const WorkSession::Output output = session_.Take();
+  ASSERT_THAT(output.send, SizeIs(1));
+  EXPECT_TRUE(output.send[0].lease().urgent());
+  EXPECT_GT(output.send[0].lease().put_offs(), 5u);
+  EXPECT_THAT(CallsOf<AcquireCall>(output), SizeIs(1));  // Until it says that there is no more.
+  session_.Acquired(std::vector<core::LeasedShard>{}, Lane::kExpress);
+  EXPECT_THAT(session_.Take().calls, IsEmpty());
+  // Each lease is renewed where it is.
+  v1::WorkerMessage report = Report(100, 1);
+  Hold(&report, 0, 4, 1);
+  Hold(&report, 0, 1, 1);
+  report.mutable_report()->mutable_held(1)->mutable_shard()->set_job_id(ExpressId("1"));
+  session_.Received(report);
+  const auto renews = CallsOf<RenewCall>(session_.Take());
+  ASSERT_THAT(renews, SizeIs(2));
+  EXPECT_EQ(renews[0].lane, Lane::kDurable);
+  EXPECT_EQ(renews[1].lane, Lane::kExpress);
+  EXPECT_EQ(renews[1].held[0].shard.job_id, ExpressId("1"));
 }
 
 TEST_F(WorkSessionTest, ADrainingWorkerGetsNothing) {

@@ -1,5 +1,6 @@
 #include "coordinator/service/work_streams.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -52,12 +53,17 @@ void WorkStream::End(absl::Status status) {
   Do([&](WorkSession& session) { session.End(std::move(status)); });
 }
 
-void WorkStream::WorkAvailable() {
-  Do([](WorkSession& session) { session.WorkAvailable(); });
+void WorkStream::WorkAvailable(Lane lane) {
+  Do([&](WorkSession& session) { session.WorkAvailable(lane); });
 }
 
 void WorkStream::JobEnded(absl::string_view job_id) {
   Do([&](WorkSession& session) { session.JobEnded(job_id); });
+}
+
+uint64_t WorkStream::room() const {
+  absl::MutexLock lock(&mutex_);
+  return session_.ended() ? 0 : session_.room();
 }
 
 size_t WorkStream::leases() const {
@@ -161,48 +167,56 @@ bool WorkStream::Stuffed() const { return committing_ + outgoing_.size() > kMaxB
 
 void WorkStream::Call(LedgerCall call) {
   auto self = shared_from_this();
-  store::Ledger& ledger = streams_.ledger_;
   WorkStreams::Counters& counters = *streams_.counters_;
   if (auto* acquire = std::get_if<AcquireCall>(&call)) {
-    ledger.Acquire(worker_id(), acquire->max_items, acquire->max_bytes, [self, &counters](auto shards) {
+    const Lane lane = acquire->lane;
+    auto answer = [self, &counters, lane](absl::StatusOr<std::vector<core::LeasedShard>> shards) {
       if (shards.ok()) counters.granted.Increment(static_cast<double>(shards->size()));
-      self->Do([&](WorkSession& session) { session.Acquired(std::move(shards)); });
-    });
+      self->Do([&](WorkSession& session) { session.Acquired(std::move(shards), lane); });
+    };
+    streams_.LedgerOf(lane).Acquire(worker_id(), std::move(acquire->credit), std::move(answer));
   } else if (auto* renew = std::get_if<RenewCall>(&call)) {
-    ledger.Renew(worker_id(), std::move(renew->held), [self, &counters](auto void_leases) {
-      if (void_leases.ok()) counters.void_leases.Increment(static_cast<double>(void_leases->size()));
-      self->Do([&](WorkSession& session) { session.Renewed(void_leases); });
-    });
+    streams_.LedgerOf(renew->lane)
+        .Renew(worker_id(), std::move(renew->held), [self, &counters](auto void_leases) {
+          if (void_leases.ok()) counters.void_leases.Increment(static_cast<double>(void_leases->size()));
+          self->Do([&](WorkSession& session) { session.Renewed(void_leases); });
+        });
   } else if (auto* commit = std::get_if<CommitCall>(&call)) {
     const core::LeaseRef lease = commit->chunk.lease;
     const auto items = static_cast<uint32_t>(commit->chunk.offsets.size());
     const Clock& clock = streams_.clock_;
-    ledger.CommitChunk(std::move(commit->chunk),
-                       [self, &counters, &clock, lease, number = commit->number, items,
-                        begun = clock.Boot()](const core::CommitAnswer& answer) {
-                         counters.commit_seconds.Observe(absl::ToDoubleSeconds(clock.Boot() - begun));
-                         counters.chunks[static_cast<size_t>(answer.code)]->Increment();
-                         self->Do([&](WorkSession& session) {
-                           // At one go with queueing the answer, or a stream that ends just now would end without it.
-                           --self->committing_;
-                           session.Committed(lease, number, items, answer);
-                         });
+    streams_.LedgerOf(LaneOf(lease.shard.job_id))
+        .CommitChunk(std::move(commit->chunk),
+                     [self, &counters, &clock, lease, number = commit->number, items,
+                      begun = clock.Boot()](const core::CommitAnswer& answer) {
+                       counters.commit_seconds.Observe(absl::ToDoubleSeconds(clock.Boot() - begun));
+                       counters.chunks[static_cast<size_t>(answer.code)]->Increment();
+                       self->Do([&](WorkSession& session) {
+                         // At one go with queueing the answer, or a stream that ends just now would end without it.
+                         --self->committing_;
+                         session.Committed(lease, number, items, answer);
                        });
+                     });
   } else if (auto* back = std::get_if<HandBackCall>(&call)) {
     counters.handed_back.Increment();
-    ledger.HandBack(back->lease, back->not_before,
-                    [self, lease = back->lease, answered = back->answer](const core::CommitAnswer& answer) {
-                      if (!answered) return;
-                      self->Do([&](WorkSession& session) { session.HandedBack(lease, answer); });
-                    });
+    streams_.LedgerOf(LaneOf(back->lease.shard.job_id))
+        .HandBack(back->lease, back->not_before,
+                  [self, lease = back->lease, answered = back->answer](const core::CommitAnswer& answer) {
+                    if (!answered) return;
+                    self->Do([&](WorkSession& session) { session.HandedBack(lease, answer); });
+                  });
   }
 }
 
 // --- All of them ----------------------------------------------------------------------------------------------
 
 WorkStreams::WorkStreams(store::Ledger& ledger, const Clock& clock, metrics::Registry& metrics,
-                         WorkSession::Options options)
-    : ledger_(ledger), clock_(clock), options_(options), counters_(std::make_unique<Counters>(metrics)) {}
+                         WorkSession::Options options, store::Ledger* express)
+    : ledger_(ledger),
+      express_(express),
+      clock_(clock),
+      options_(options),
+      counters_(std::make_unique<Counters>(metrics)) {}
 
 WorkStreams::~WorkStreams() = default;
 
@@ -226,8 +240,10 @@ void WorkStreams::Enter(const std::string& worker_id, const std::shared_ptr<Work
     older = std::exchange(by_worker_[worker_id], stream);
     counters_->streams.Set(static_cast<double>(by_worker_.size()));
   }
+  // It may be the first that can take what others have lost.
+  if (express_ != nullptr) stream->WorkAvailable(Lane::kExpress);
   if (older == nullptr || older == stream) return;
-  ledger_.Disconnected(worker_id);
+  Disconnected(worker_id);
   older->End(absl::AbortedError("a newer stream of this worker came"));
 }
 
@@ -243,7 +259,12 @@ void WorkStreams::Leave(const std::string& worker_id, const std::shared_ptr<Work
     }
     counters_->streams.Set(static_cast<double>(by_worker_.size()));
   }
-  if (current) ledger_.Disconnected(worker_id);
+  if (current) Disconnected(worker_id);
+}
+
+void WorkStreams::Disconnected(const std::string& worker_id) {
+  ledger_.Disconnected(worker_id);
+  if (express_ != nullptr) express_->Disconnected(worker_id);
 }
 
 std::vector<std::shared_ptr<WorkStream>> WorkStreams::Streams() const {
@@ -254,7 +275,27 @@ std::vector<std::shared_ptr<WorkStream>> WorkStreams::Streams() const {
 }
 
 void WorkStreams::WorkAvailable() {
-  for (const auto& stream : Streams()) stream->WorkAvailable();
+  for (const auto& stream : Streams()) stream->WorkAvailable(Lane::kDurable);
+}
+
+bool WorkStreams::OfferExpress(uint64_t items) {
+  const std::vector<std::shared_ptr<WorkStream>> streams = Streams();
+  uint64_t most = 0, sum = 0;
+  WorkStream* roomiest = nullptr;
+  for (const auto& stream : streams) {
+    const uint64_t room = stream->room();
+    sum += room;
+    if (room <= most) continue;
+    most = room;
+    roomiest = stream.get();
+  }
+  if (sum < std::max<uint64_t>(items, 1)) return false;
+  if (most >= items) {
+    roomiest->WorkAvailable(Lane::kExpress);
+  } else {
+    for (const auto& stream : streams) stream->WorkAvailable(Lane::kExpress);
+  }
+  return true;
 }
 
 void WorkStreams::JobEnded(absl::string_view job_id) {

@@ -52,9 +52,11 @@ class WorkStream : public std::enable_shared_from_this<WorkStream> {
 
   void Begin();
   void End(absl::Status status);
-  void WorkAvailable();
+  void WorkAvailable(Lane lane);
   void JobEnded(absl::string_view job_id);
 
+  // Items for which the worker has room.
+  uint64_t room() const;
   // Leases that the worker is believed to hold.
   size_t leases() const;
 
@@ -90,16 +92,19 @@ class WorkStream : public std::enable_shared_from_this<WorkStream> {
 
 class WorkStreams {
  public:
-  // The ledger must outlive every stream; `metrics` this.
+  // The ledgers must outlive every stream; `metrics` this. `express` null: there is no express lane.
   WorkStreams(store::Ledger& ledger, const Clock& clock, metrics::Registry& metrics,
-              WorkSession::Options options);
+              WorkSession::Options options, store::Ledger* express = nullptr);
   ~WorkStreams();
 
   // A worker dialled in. To be begun once its wire is ready to be called; `wire` must live until OnDone.
   std::shared_ptr<WorkStream> Open(Wire& wire);
 
-  // What the ledger's listener says.
+  // What the durable ledger's listener says.
   void WorkAvailable();
+  // The express ledger has shards of so many items: the worker with the most room is told, or all where they do not fit
+  // there. False, and nobody is told, where there is no room for them in all workers together.
+  bool OfferExpress(uint64_t items);
   // The job was cancelled or failed: workers stop with it now, not at their next report.
   void JobEnded(absl::string_view job_id);
   // Ends all streams, and new ones at once: the coordinator stops.
@@ -118,7 +123,14 @@ class WorkStreams {
   void Leave(const std::string& worker_id, const std::shared_ptr<WorkStream>& stream);
   std::vector<std::shared_ptr<WorkStream>> Streams() const;
 
+  // Without an express lane nothing lives there: the durable ledger says so, too.
+  store::Ledger& LedgerOf(Lane lane) const {
+    return lane == Lane::kExpress && express_ != nullptr ? *express_ : ledger_;
+  }
+  void Disconnected(const std::string& worker_id);
+
   store::Ledger& ledger_;
+  store::Ledger* const express_;
   const Clock& clock_;
   const WorkSession::Options options_;
   const std::unique_ptr<Counters> counters_;

@@ -203,7 +203,7 @@ core::LeasedShard Batch::LeaseTo(const std::string& holder, JobRow& job, ShardRo
   return leased;
 }
 
-absl::Status Batch::Acquire(const std::string& holder, uint64_t max_items, uint64_t max_bytes,
+absl::Status Batch::Acquire(const std::string& holder, const core::Credit& credit,
                             std::vector<core::LeasedShard>& answer) {
   answer.clear();
   RETURN_IF_ERROR(Flush());
@@ -211,8 +211,12 @@ absl::Status Batch::Acquire(const std::string& holder, uint64_t max_items, uint6
   std::vector<Turn> turns;
   for (core::Share& share : shares) turns.push_back({std::move(share), sharing_.alone, {}});
   std::vector<std::string> beyond;
-  core::Room room{max_items, std::min(max_bytes, kMaxLeasedBytes - std::min(kMaxLeasedBytes, leased_bytes_))};
-  while (room.items > 0 && !turns.empty()) {
+  const uint64_t bytes_left = kMaxLeasedBytes - std::min(kMaxLeasedBytes, leased_bytes_);
+  core::Credit bounded = credit;
+  bounded.bytes = std::min(bounded.bytes, bytes_left);
+  bounded.spare_bytes = std::min(bounded.spare_bytes, bytes_left);
+  core::Room room(std::move(bounded));
+  while (!room.empty() && !turns.empty()) {
     const auto turn = std::min_element(turns.begin(), turns.end(), [](const Turn& a, const Turn& b) {
       return core::ComesBefore(a.share, b.share);
     });
@@ -224,7 +228,8 @@ absl::Status Batch::Acquire(const std::string& holder, uint64_t max_items, uint6
       continue;
     }
     ASSIGN_OR_RETURN(ShardRow * shard, NextReady(*turn));
-    if (shard == nullptr || !room.Fits(core::LeasableItems(shard->row), shard->row.payload_bytes)) {
+    if (shard == nullptr ||
+        !room.Fits(turn->share.job_id, core::LeasableItems(shard->row), shard->row.payload_bytes)) {
       turns.erase(turn);
       continue;
     }
@@ -234,7 +239,7 @@ absl::Status Batch::Acquire(const std::string& holder, uint64_t max_items, uint6
     if (shard->row.state != ShardState::kReady) continue;
     answer.push_back(LeaseTo(holder, *job, *shard));
     turn->share.turn = core::TurnOf(job->row);
-    room.Take(answer.back().offsets.size(), shard->row.payload_bytes);
+    room.Take(turn->share.job_id, answer.back().offsets.size(), shard->row.payload_bytes);
     leased_bytes_ += shard->row.payload_bytes;
   }
   if (!answer.empty()) acquired_.push_back(&answer);

@@ -70,7 +70,7 @@ class Batch {
   absl::Status PauseSchedule(const std::string& id, bool paused, absl::StatusOr<core::Schedule>& answer);
   absl::Status DeleteSchedule(const std::string& id, absl::Status& answer);
 
-  absl::Status Acquire(const std::string& holder, uint64_t max_items, uint64_t max_bytes,
+  absl::Status Acquire(const std::string& holder, const core::Credit& credit,
                        std::vector<core::LeasedShard>& answer);
   absl::Status Renew(const std::string& holder, const std::vector<core::LeaseRef>& held,
                      std::vector<core::LeaseRef>& void_leases);

@@ -16,6 +16,12 @@ namespace {
 // What an item takes of a lease, generously.
 constexpr uint64_t kLikelyItemBytes = 256;
 
+// One that carries a job's list on.
+Command OfList(std::string job_id, Command command) {
+  command.list_of = std::move(job_id);
+  return command;
+}
+
 // A verb whose answer is a value or the store's failure. `apply` may be called again after a failure.
 template <typename T, typename Apply>
 Command Ask(Callback<absl::StatusOr<T>> done, size_t bytes, Apply apply, Declared declared = {}) {
@@ -89,10 +95,13 @@ absl::Time Ledger::NextDue() const {
 void Ledger::CreateJob(core::NewJob job, Callback<absl::StatusOr<core::Job>> done) {
   const size_t bytes = job.spec.size() + job.source.size();
   Declared declared = OfKey(job);
-  loop_->Enqueue(Ask<core::Job>(
-      std::move(done), bytes,
-      [job = std::move(job)](Batch& batch, auto& answer) { return batch.CreateJob(job, answer); },
-      std::move(declared)));
+  std::string id = job.id;
+  loop_->Enqueue(OfList(std::move(id), Ask<core::Job>(
+                                           std::move(done), bytes,
+                                           [job = std::move(job)](Batch& batch, auto& answer) {
+                                             return batch.CreateJob(job, answer);
+                                           },
+                                           std::move(declared))));
 }
 
 void Ledger::FindSubmitted(core::NewJob again, Callback<absl::StatusOr<std::optional<core::Job>>> done) {
@@ -118,22 +127,25 @@ void Ledger::AppendShard(std::string job_id, core::NewShard shard, Callback<absl
   const size_t bytes = shard.payload.size() + shard.known.payload.size();
   auto answer = std::make_shared<absl::Status>();
   Declared declared = OfJob(job_id);
+  std::string list_of = job_id;
   loop_->Enqueue(
       {[answer, job_id = std::move(job_id), shard = std::move(shard)](Batch& batch) {
          return batch.AppendShard(job_id, shard, *answer);
        },
        [answer, done = std::move(done)](const absl::Status& stored) { done(stored.ok() ? *answer : stored); },
-       bytes, std::move(declared)});
+       bytes, std::move(declared), std::move(list_of)});
 }
 
 void Ledger::FinishReading(std::string job_id, absl::Status how, Callback<absl::StatusOr<core::Job>> done) {
   Declared declared = OfJob(job_id);
-  loop_->Enqueue(Ask<core::Job>(
-      std::move(done), 0,
-      [job_id = std::move(job_id), how = std::move(how)](Batch& batch, auto& answer) {
-        return batch.FinishReading(job_id, how, answer);
-      },
-      std::move(declared)));
+  std::string list_of = job_id;
+  loop_->Enqueue(OfList(std::move(list_of),
+                        Ask<core::Job>(
+                            std::move(done), 0,
+                            [job_id = std::move(job_id), how = std::move(how)](Batch& batch, auto& answer) {
+                              return batch.FinishReading(job_id, how, answer);
+                            },
+                            std::move(declared))));
 }
 
 void Ledger::CancelJob(std::string job_id, Callback<absl::StatusOr<core::Job>> done) {
@@ -197,11 +209,21 @@ void Ledger::DeleteSchedule(std::string id, Callback<absl::Status> done) {
 
 void Ledger::Acquire(std::string holder, uint64_t max_items, uint64_t max_bytes,
                      Callback<absl::StatusOr<std::vector<core::LeasedShard>>> done) {
+  core::Credit credit;
+  credit.items = max_items;
+  credit.bytes = max_bytes;
+  Acquire(std::move(holder), std::move(credit), std::move(done));
+}
+
+void Ledger::Acquire(std::string holder, core::Credit credit,
+                     Callback<absl::StatusOr<std::vector<core::LeasedShard>>> done) {
   // The answer is what is large here, though seldom as large as it may be: the batch sees to that.
-  const size_t bytes = std::min<uint64_t>(max_bytes, max_items * kLikelyItemBytes);
+  const size_t bytes = std::min<uint64_t>(credit.bytes + credit.spare_bytes,
+                                          (credit.items + credit.spare_items) * kLikelyItemBytes);
   loop_->Enqueue(Ask<std::vector<core::LeasedShard>>(
-      std::move(done), bytes, [holder = std::move(holder), max_items, max_bytes](Batch& batch, auto& answer) {
-        return batch.Acquire(holder, max_items, max_bytes, *answer);
+      std::move(done), bytes,
+      [holder = std::move(holder), credit = std::move(credit)](Batch& batch, auto& answer) {
+        return batch.Acquire(holder, credit, *answer);
       }));
 }
 
@@ -245,7 +267,9 @@ void Ledger::Disconnected(std::string holder) {
 }
 
 void Ledger::Tick(Callback<absl::Status> done) {
-  loop_->Enqueue({[](Batch&) { return absl::OkStatus(); }, std::move(done)});
+  Command command{[](Batch&) { return absl::OkStatus(); }, std::move(done)};
+  command.after_all = true;
+  loop_->Enqueue(std::move(command));
 }
 
 absl::StatusOr<core::Job> Ledger::GetJob(absl::string_view job_id) {

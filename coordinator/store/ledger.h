@@ -35,6 +35,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/clock.h"
+#include "coordinator/core/fair_share.h"
 #include "coordinator/core/quota.h"
 #include "coordinator/core/types.h"
 #include "coordinator/store/store.h"
@@ -117,6 +118,9 @@ class Ledger {
   // Leases READY shards to `holder`, at most `max_items` and `max_bytes` in sum (one shard is always given if
   // max_items > 0 and nothing else fits). Empty where there is nothing to do.
   void Acquire(std::string holder, uint64_t max_items, uint64_t max_bytes,
+               Callback<absl::StatusOr<std::vector<core::LeasedShard>>> done);
+  // The same for a worker that tells more exactly.
+  void Acquire(std::string holder, core::Credit credit,
                Callback<absl::StatusOr<std::vector<core::LeasedShard>>> done);
   // Renews each; the answer holds those that are void. A lapsed lease whose shard nobody else got since is
   // taken up again.

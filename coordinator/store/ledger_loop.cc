@@ -49,7 +49,7 @@ void Ledger::Loop::Stop() {
 
 void Ledger::Loop::Enqueue(Command command) {
   absl::MutexLock lock(&mutex_);
-  queue_.push_back(std::move(command));
+  queue_.Push(std::move(command));
   wake_.Signal();
 }
 
@@ -92,15 +92,8 @@ void Ledger::Loop::TellNews() {
 }
 
 std::vector<Command> Ledger::Loop::Gather() {
-  std::vector<Command> batch;
-  size_t bytes = 0;
   absl::MutexLock lock(&mutex_);
-  while (!queue_.empty() && batch.size() < kMaxBatchCommands && bytes < kMaxBatchBytes) {
-    bytes += queue_.front().bytes;
-    batch.push_back(std::move(queue_.front()));
-    queue_.pop_front();
-  }
-  return batch;
+  return queue_.Take();
 }
 
 void Ledger::Loop::Process(std::vector<Command>& batch) {
@@ -117,7 +110,7 @@ void Ledger::Loop::Answer(Command* commands, size_t count, const absl::Status& s
       continue;
     }
     absl::MutexLock lock(&mutex_);
-    queue_.push_front(std::move(commands[i]));
+    queue_.PushFront(std::move(commands[i]));
   }
 }
 

@@ -3,7 +3,6 @@
 // disk serves hundreds. Loop does that a batch at a time, whenever somebody turns it; LoopThread is who does.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -19,24 +18,12 @@
 #include "common/clock.h"
 #include "common/steady_cond_var.h"
 #include "coordinator/store/batch.h"
+#include "coordinator/store/command_queue.h"
 #include "coordinator/store/ledger.h"
 #include "coordinator/store/listeners.h"
 #include "coordinator/store/store.h"
 
 namespace imgfleet::store {
-
-// What one transaction may carry: bounds the memory and the time that a batch takes.
-inline constexpr size_t kMaxBatchCommands = 1024;
-inline constexpr size_t kMaxBatchBytes = 16 << 20;
-
-struct Command {
-  // Fails only where the store does; may be called again after that.
-  std::function<absl::Status(Batch&)> apply;
-  // Called once, with the store's failure or OK once `apply` is durable.
-  std::function<void(const absl::Status&)> answer;
-  size_t bytes = 0;
-  Declared declared = {};
-};
 
 class Ledger::Loop {
  public:
@@ -100,7 +87,7 @@ class Ledger::Loop {
 
   mutable absl::Mutex mutex_;
   SteadyCondVar wake_;
-  std::deque<Command> queue_ ABSL_GUARDED_BY(mutex_);
+  CommandQueue queue_ ABSL_GUARDED_BY(mutex_);
   News news_ ABSL_GUARDED_BY(mutex_);
   bool heard_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

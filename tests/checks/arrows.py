@@ -47,6 +47,9 @@ LAYERS = {
     "bench": (["bench/"], ["proto", "ANY common"]),
     # Test support that is more than one layer's, and tests of several components.
     "tests": (["tests/"], ["coordinator", "worker", "worker/task", "worker/fetch", "gateway", "cli", "proto", "ANY common"]),
+    # Both ends of the lease protocol, joined by hand.
+    "tests/fairness": (["tests/fairness/"], ["coordinator/core", "coordinator/service", "coordinator/store", "worker/agent", "proto",
+                                             "ANY common"]),
 }
 COMMON = ["common", "common (pure)", "common/outcome"]
 

@@ -12,6 +12,11 @@ namespace {
 // A lease whose bytes this worker cannot read goes to others; here it would only come back at once.
 constexpr absl::Duration kUnreadableDelay = absl::Seconds(10);
 
+// Parts of a job's share of the room. The items that go before all others are few, so that a large job that is new cannot
+// take all the slots that the engine keeps for them.
+constexpr uint32_t kLittle = 8;
+constexpr uint32_t kNextToNothing = 128;
+
 absl::Duration FromProto(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
 }
@@ -148,8 +153,8 @@ HeldLease* Agent::NextWaiting(HeldJob& job) {
   return nullptr;
 }
 
-bool Agent::HasLittle(const HeldJob& job) const {
-  return uint64_t{job.running} * 8 * jobs_.size() < options_.capacity_items;
+bool Agent::HasLessThan(const HeldJob& job, uint32_t part) const {
+  return uint64_t{job.running} * part * jobs_.size() < options_.capacity_items;
 }
 
 void Agent::StartWaiting() {
@@ -169,7 +174,7 @@ void Agent::StartWaiting() {
     std::pop_heap(turns.begin(), turns.end(), later);
     auto& [job, lease] = turns.back();
     const bool last_eighth = running_ >= options_.capacity_items - options_.capacity_items / 8;
-    if (last_eighth && !lease->urgent && !HasLittle(*job)) {
+    if (last_eighth && !lease->urgent && !HasLessThan(*job, kLittle)) {
       turns.pop_back();
       continue;
     }
@@ -189,7 +194,7 @@ void Agent::StartNext(HeldJob& job, HeldLease& lease) {
   const uint32_t offset = lease.offsets[lease.next++];
   output_.start.push_back({lease.id, offset, lease.first_index + offset,
                            std::move(*lease.batch.mutable_items(static_cast<int>(offset))),
-                           lease.urgent || (jobs_.size() > 1 && HasLittle(job))});
+                           lease.urgent || (jobs_.size() > 1 && HasLessThan(job, kNextToNothing))});
   ++running_;
   ++lease.running;
   ++job.running;

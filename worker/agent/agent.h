@@ -129,8 +129,8 @@ class Agent {
   void StartWaiting();
   // The next lease of the job with items to start; null if there is none.
   HeldLease* NextWaiting(HeldJob& job);
-  // Whether the job has less than an eighth of what would be its share.
-  bool HasLittle(const HeldJob& job) const;
+  // Whether the job has less running than such a part of what would be its share.
+  bool HasLessThan(const HeldJob& job, uint32_t part) const;
   void StartNext(HeldJob& job, HeldLease& lease);
   void Flush(HeldLease& lease);
   void FlushAged(absl::Time now);
