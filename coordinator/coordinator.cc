@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/list_root.h"
 #include "common/status.h"
+#include "coordinator/service/express_lane.h"
 #include "coordinator/service/job_watch.h"
 #include "coordinator/service/jobs_service.h"
 #include "coordinator/service/ledger_metrics.h"
@@ -13,6 +14,7 @@
 #include "coordinator/service/threads.h"
 #include "coordinator/service/workers_service.h"
 #include "coordinator/store/ledger.h"
+#include "coordinator/store/memory_store.h"
 #include "coordinator/store/open_store.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
@@ -56,17 +58,29 @@ class Coordinator::Parts {
       : readers_(options.read_threads),
         ledger_(std::make_unique<store::Ledger>(std::move(store), clock, LedgerOptions(options))),
         counting_(std::make_unique<service::LedgerMetrics>(*ledger_, metrics)),
-        workers_(*ledger_, clock, metrics, WorkersOptions(options)),
+        express_ledger_(
+            std::make_unique<store::Ledger>(store::NewMemoryStore(clock), clock, LedgerOptions(options))),
+        workers_(*ledger_, clock, metrics, WorkersOptions(options), express_ledger_.get()),
+        express_(
+            *express_ledger_, clock, service::ExpressLane::Options(),
+            [this](uint64_t items) { return workers_.OfferExpress(items); },
+            [this](const std::string& job_id) { workers_.JobEnded(job_id); }),
         lists_(*ledger_, clock, options.list_roots, options.spool, options.list_threads,
                [this](const std::string& job_id) { workers_.JobEnded(job_id); }),
-        jobs_(*ledger_, clock, watch_, readers_, lists_,
+        jobs_(*ledger_, clock, watch_, readers_, lists_, express_,
               [this](const std::string& job_id) { workers_.JobEnded(job_id); }),
         listening_(ledger_->Listen([this](const store::Ledger::Changes& changes) {
           counting_->Count(changes);
           watch_.Changed(changes.jobs);
           for (const std::string& job_id : changes.stopped) workers_.JobEnded(job_id);
           if (changes.work_available) workers_.WorkAvailable();
-        })) {}
+        })),
+        listening_express_(express_ledger_->Listen([this](const store::Ledger::Changes& changes) {
+          counting_->Count(changes);
+          express_.Changed(changes);
+        })) {
+    workers_.OnWorkerLeft([this] { express_.WorkerLeft(); });
+  }
 
   absl::Status Serve(const config::HostPort& listen) {
     grpc::ServerBuilder builder;
@@ -102,6 +116,7 @@ class Coordinator::Parts {
     if (std::exchange(shut_down_, true)) return;
     if (server_ != nullptr) {
       SetServing(false);
+      express_.Close();
       workers_.Close();
       watch_.Close();
       server_->Shutdown(absl::ToChronoTime(absl::Now() + kShutdownGrace));
@@ -109,8 +124,10 @@ class Coordinator::Parts {
     }
     lists_.Stop();
     readers_.Stop();
+    listening_express_.reset();
     listening_.reset();
     counting_.reset();
+    express_ledger_.reset();
     // Finishes what is queued, and answers it: to services that are all still there.
     ledger_.reset();
   }
@@ -133,10 +150,13 @@ class Coordinator::Parts {
   service::Threads readers_;
   std::unique_ptr<store::Ledger> ledger_;
   std::unique_ptr<service::LedgerMetrics> counting_;
+  std::unique_ptr<store::Ledger> express_ledger_;
   service::WorkersService workers_;
+  service::ExpressLane express_;
   service::ListFiles lists_;
   service::JobsService jobs_;
   std::shared_ptr<void> listening_;
+  std::shared_ptr<void> listening_express_;
   std::unique_ptr<grpc::Server> server_;
   config::HostPort address_;
   int port_ = 0;

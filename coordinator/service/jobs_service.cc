@@ -11,6 +11,7 @@
 #include "common/ids.h"
 #include "common/status.h"
 #include "coordinator/lists/shard_builder.h"
+#include "coordinator/service/fetch_now.h"
 #include "coordinator/service/job_proto.h"
 #include "coordinator/service/readings.h"
 
@@ -79,12 +80,13 @@ absl::StatusOr<std::string> JobOfToken(absl::string_view token) {
 }  // namespace
 
 JobsService::JobsService(store::Ledger& ledger, const Clock& clock, JobWatch& watch, Threads& readers,
-                         ListFiles& lists, JobEnded job_ended)
+                         ListFiles& lists, ExpressLane& express, JobEnded job_ended)
     : ledger_(ledger),
       clock_(clock),
       watch_(watch),
       readers_(readers),
       lists_(lists),
+      express_(express),
       job_ended_(job_ended),
       uploads_{ledger, clock, lists, job_ended} {}
 
@@ -197,6 +199,11 @@ grpc::ServerUnaryReactor* JobsService::CancelJob(grpc::CallbackServerContext* co
     FinishWith(reactor, response, job);
   });
   return reactor;
+}
+
+grpc::ServerWriteReactor<v1::Outcomes>* JobsService::FetchNow(grpc::CallbackServerContext*,
+                                                              const v1::FetchNowRequest* request) {
+  return StartFetchNow(express_, *request);
 }
 
 }  // namespace imgfleet::service

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/clock.h"
+#include "coordinator/service/express_lane.h"
 #include "coordinator/service/job_watch.h"
 #include "coordinator/service/list_files.h"
 #include "coordinator/service/threads.h"
@@ -22,7 +23,7 @@ class JobsService final : public v1::Jobs::CallbackService {
 
   // All must outlive the server; `job_ended` is told of jobs that were cancelled or failed here.
   JobsService(store::Ledger& ledger, const Clock& clock, JobWatch& watch, Threads& readers, ListFiles& lists,
-              JobEnded job_ended);
+              ExpressLane& express, JobEnded job_ended);
 
   grpc::ServerUnaryReactor* CreateJob(grpc::CallbackServerContext* context,
                                       const v1::CreateJobRequest* request, v1::Job* response) override;
@@ -40,6 +41,8 @@ class JobsService final : public v1::Jobs::CallbackService {
                                                      const v1::ReadEventsRequest* request) override;
   grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* context,
                                       const v1::CancelJobRequest* request, v1::Job* response) override;
+  grpc::ServerWriteReactor<v1::Outcomes>* FetchNow(grpc::CallbackServerContext* context,
+                                                   const v1::FetchNowRequest* request) override;
 
  private:
   using Done = std::function<void(absl::StatusOr<core::Job>)>;
@@ -51,6 +54,7 @@ class JobsService final : public v1::Jobs::CallbackService {
   JobWatch& watch_;
   Threads& readers_;
   ListFiles& lists_;
+  ExpressLane& express_;
   const JobEnded job_ended_;
   const UploadContext uploads_;
 };

@@ -259,7 +259,9 @@ void WorkStreams::Leave(const std::string& worker_id, const std::shared_ptr<Work
     }
     counters_->streams.Set(static_cast<double>(by_worker_.size()));
   }
-  if (current) Disconnected(worker_id);
+  if (!current) return;
+  Disconnected(worker_id);
+  if (worker_left_ != nullptr) worker_left_();
 }
 
 void WorkStreams::Disconnected(const std::string& worker_id) {

@@ -8,10 +8,12 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -105,6 +107,8 @@ class WorkStreams {
   // The express ledger has shards of so many items: the worker with the most room is told, or all where they do not fit
   // there. False, and nobody is told, where there is no room for them in all workers together.
   bool OfferExpress(uint64_t items);
+  // `left` is called whenever a worker has gone. Before the first stream.
+  void OnWorkerLeft(std::function<void()> left) { worker_left_ = std::move(left); }
   // The job was cancelled or failed: workers stop with it now, not at their next report.
   void JobEnded(absl::string_view job_id);
   // Ends all streams, and new ones at once: the coordinator stops.
@@ -134,6 +138,7 @@ class WorkStreams {
   const Clock& clock_;
   const WorkSession::Options options_;
   const std::unique_ptr<Counters> counters_;
+  std::function<void()> worker_left_;
 
   mutable absl::Mutex mutex_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;

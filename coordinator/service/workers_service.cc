@@ -43,8 +43,8 @@ class Reactor final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1::Coor
 }  // namespace
 
 WorkersService::WorkersService(store::Ledger& ledger, const Clock& clock, metrics::Registry& metrics,
-                               Options options)
-    : options_(options), streams_(ledger, clock, metrics, options.session) {}
+                               Options options, store::Ledger* express)
+    : options_(options), streams_(ledger, clock, metrics, options.session, express) {}
 
 grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>* WorkersService::Work(
     grpc::CallbackServerContext*) {

@@ -3,6 +3,9 @@
 // Thread-safe.
 #pragma once
 
+#include <functional>
+#include <utility>
+
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/clock.h"
@@ -22,8 +25,9 @@ class WorkersService final : public v1::Workers::CallbackService {
     absl::Duration max_stream_age = absl::Minutes(10);
   };
 
-  // The ledger must outlive every stream; `metrics` this.
-  WorkersService(store::Ledger& ledger, const Clock& clock, metrics::Registry& metrics, Options options);
+  // The ledgers must outlive every stream; `metrics` this. `express` null: there is no express lane.
+  WorkersService(store::Ledger& ledger, const Clock& clock, metrics::Registry& metrics, Options options,
+                 store::Ledger* express = nullptr);
 
   grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>* Work(
       grpc::CallbackServerContext* context) override;
@@ -31,6 +35,8 @@ class WorkersService final : public v1::Workers::CallbackService {
   // As WorkStreams has them.
   void WorkAvailable() { streams_.WorkAvailable(); }
   void JobEnded(absl::string_view job_id) { streams_.JobEnded(job_id); }
+  bool OfferExpress(uint64_t items) { return streams_.OfferExpress(items); }
+  void OnWorkerLeft(std::function<void()> left) { streams_.OnWorkerLeft(std::move(left)); }
   void Close() { streams_.Close(); }
   size_t workers() const { return streams_.workers(); }
 

@@ -61,6 +61,9 @@ class Batch {
   absl::Status AppendShard(const std::string& job_id, const core::NewShard& shard, absl::Status& answer);
   absl::Status FinishReading(const std::string& job_id, const absl::Status& how,
                              absl::StatusOr<core::Job>& answer);
+  absl::Status CreateWhole(const core::NewJob& job, const std::vector<core::NewShard>& shards,
+                           absl::StatusOr<core::Job>& answer);
+  absl::Status Forget(const std::string& job_id);
   absl::Status CancelJob(const std::string& job_id, absl::StatusOr<core::Job>& answer);
   absl::Status KeepReadings(std::vector<core::Job>& taken_up);
   absl::Status PauseJob(const std::string& job_id, bool paused, absl::StatusOr<core::Job>& answer);

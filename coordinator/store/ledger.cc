@@ -207,6 +207,26 @@ void Ledger::DeleteSchedule(std::string id, Callback<absl::Status> done) {
        0, std::move(declared)});
 }
 
+void Ledger::CreateWhole(core::NewJob job, std::vector<core::NewShard> shards,
+                         Callback<absl::StatusOr<core::Job>> done) {
+  size_t bytes = job.spec.size();
+  for (const core::NewShard& shard : shards) bytes += shard.payload.size() + shard.known.payload.size();
+  Declared declared = OfKey(job);
+  loop_->Enqueue(Ask<core::Job>(
+      std::move(done), bytes,
+      [job = std::move(job), shards = std::move(shards)](Batch& batch, auto& answer) {
+        return batch.CreateWhole(job, shards, answer);
+      },
+      std::move(declared)));
+}
+
+// Where the store fails here, retention deletes the job in time.
+void Ledger::Forget(std::string job_id) {
+  Declared declared = OfJob(job_id);
+  loop_->Enqueue({[job_id = std::move(job_id)](Batch& batch) { return batch.Forget(job_id); },
+                  [](const absl::Status&) {}, 0, std::move(declared)});
+}
+
 void Ledger::Acquire(std::string holder, uint64_t max_items, uint64_t max_bytes,
                      Callback<absl::StatusOr<std::vector<core::LeasedShard>>> done) {
   core::Credit credit;

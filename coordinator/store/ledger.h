@@ -112,6 +112,12 @@ class Ledger {
   // Its jobs stay.
   void DeleteSchedule(std::string id, Callback<absl::Status> done);
 
+  // Creates a job with all its shards, whose list ends with them.
+  void CreateWhole(core::NewJob job, std::vector<core::NewShard> shards,
+                   Callback<absl::StatusOr<core::Job>> done);
+  // Deletes a job as if it had never been, at one go: for small ones. What is leased of it is void.
+  void Forget(std::string job_id);
+
   // --- Leases -------------------------------------------------------------------------------------------------
   // `holder` is the worker_id of a Hello.
 
