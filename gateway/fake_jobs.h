@@ -46,6 +46,12 @@ struct Script {
   bool hold_upload = false;                     // Reads nothing after the first message until ReleaseUpload.
   uint64_t break_events_after = 0;              // One ReadEvents ends UNAVAILABLE after this commit_seq.
   absl::Status fail_events = absl::OkStatus();  // Each reading ends so once it has sent all there is.
+  // What each FetchNow in turn answers: outcomes of what was asked, then the end. Beyond the last: UNIMPLEMENTED.
+  struct Fetch {
+    std::vector<v1::Outcome> outcomes;
+    absl::Status end;
+  };
+  std::vector<Fetch> fetches = {};
 };
 
 // One job, whatever is uploaded; its outcomes are what the test commits. Thread-safe.
@@ -63,6 +69,7 @@ class FakeJobs final : public v1::Jobs::Service {
     int event_readings = 0;
     uint64_t events_sent = 0;
     int cancels = 0;
+    std::vector<v1::FetchNowRequest> fetches;
     std::string page_token;
     uint32_t page_size = 0;
   };
@@ -193,6 +200,22 @@ class FakeJobs final : public v1::Jobs::Service {
       writer->Write(message);
     }
     return ToGrpc(script_.fail_events);
+  }
+
+  grpc::Status FetchNow(grpc::ServerContext*, const v1::FetchNowRequest* request,
+                        grpc::ServerWriter<v1::Outcomes>* writer) override {
+    absl::MutexLock lock(&mutex_);
+    seen_.fetches.push_back(*request);
+    if (seen_.fetches.size() > script_.fetches.size()) return {grpc::StatusCode::UNIMPLEMENTED, "not here"};
+    const Script::Fetch& fetch = script_.fetches[seen_.fetches.size() - 1];
+    for (const v1::Outcome& outcome : fetch.outcomes) {
+      v1::OutcomeChunk chunk;
+      *chunk.add_outcomes() = outcome;
+      v1::Outcomes message;
+      message.set_packed(outcome::PackOutcomes(chunk));
+      writer->Write(message);
+    }
+    return ToGrpc(fetch.end);
   }
 
   grpc::Status GetJob(grpc::ServerContext*, const v1::GetJobRequest* request, v1::Job* job) override {

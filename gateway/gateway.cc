@@ -34,6 +34,7 @@ class Gateway::Parts {
         readers_(kListReaders),
         backend_{.jobs = *jobs_, .lists = {options.list_roots, readers_}, .clock = clock} {
     AddImagesInfoRoutes(backend_, router_);
+    AddImageRoute(backend_, router_);
     AddJobRoutes(backend_, router_);
     AddPageRoutes(router_);
     Reconnect();

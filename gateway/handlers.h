@@ -19,10 +19,15 @@ struct Backend {
   absl::Duration call_timeout = absl::Seconds(15);
   // How long a streamed answer waits for a coordinator that has gone away.
   absl::Duration patience = absl::Seconds(60);
+  // Whether images_info asks for few items at once (FetchNow) before it makes a job of them.
+  bool express = true;
 };
 
 // POST /api/v1/images_info and images_info_async, GET /ping (API v1).
 void AddImagesInfoRoutes(const Backend& backend, Router& router);
+
+// GET /api/v1/image.
+void AddImageRoute(const Backend& backend, Router& router);
 
 // /api/v1/jobs and what lies below it.
 void AddJobRoutes(const Backend& backend, Router& router);

@@ -3,10 +3,16 @@
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
+#include "boost/asio/steady_timer.hpp"
+#include "boost/asio/this_coro.hpp"
+#include "boost/asio/use_awaitable.hpp"
+#include "common/backoff.h"
 #include "common/log.h"
 #include "common/outcome/json.h"
 #include "common/status.h"
+#include "gateway/fetch_few.h"
 #include "gateway/handlers.h"
 #include "gateway/outcome_stream.h"
 #include "gateway/replies.h"
@@ -17,6 +23,13 @@ namespace {
 
 constexpr char kNoData[] = "Data is not provided";
 constexpr char kBadFile[] = "Invalid input file url";
+constexpr Backoff kAskAgain{absl::Milliseconds(100), absl::Seconds(2)};
+
+Task<void> Pause(absl::Duration how_long) {
+  boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor,
+                                  absl::ToChronoNanoseconds(how_long));
+  co_await timer.async_wait(boost::asio::use_awaitable);
+}
 
 Reply V1Refusal(const absl::Status& status) {
   if (absl::IsNotFound(status)) return V1Error(kNoData, status.message());
@@ -24,24 +37,69 @@ Reply V1Refusal(const absl::Status& status) {
   return Problem(status);
 }
 
-// One images_info request: a job, its list going up and its outcomes coming down at the same time.
+// What a coordinator says that does not take items at once, or not for now.
+bool MayDoAsAJob(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsResourceExhausted(status) || absl::IsUnimplemented(status);
+}
+
+// One images_info request. Few items are asked for at once; what the coordinator does not take so, and every longer list,
+// is a job, its list going up and its outcomes coming down at the same time.
 class ImagesInfo {
  public:
   ImagesInfo(const Backend& backend, const Request& request, Response& response)
       : backend_(backend), response_(response), ndjson_(Accepts(request.accept, kNdjson)) {}
 
   Task<absl::Status> Run(Submission& submission) {
+    absl::Status status;
+    if (submission.few.empty() || !backend_.express) {
+      status = co_await RunJob(submission);
+    } else {
+      status = co_await RunFew(submission);
+    }
+    if (status.ok()) co_return co_await Close();
+    co_return co_await Fail(status);
+  }
+
+ private:
+  using Async = v1::Jobs::StubInterface::async_interface;
+
+  // OK: every item was written.
+  Task<absl::Status> RunFew(Submission& submission) {
+    FewItems few(std::move(submission.few));
+    few_ = &few;
+    const FewSink sink = [this](const v1::OutcomeChunk& chunk) { return WriteOutcomes(chunk); };
+    absl::BitGen random;
+    absl::Duration waited;
+    for (uint32_t failures = 1;; ++failures) {
+      absl::Status status =
+          co_await FetchFew(backend_.jobs, submission.spec, few, response_.client_gone(), sink);
+      if (MayDoAsAJob(status)) {
+        submission.list = few.AskForMissingAsList();
+        status = co_await RunJob(submission);
+      }
+      // What was begun can no more be refused: it waits for a coordinator, and asks for what is missing.
+      if (!absl::IsUnavailable(status) || !begun_ || waited >= backend_.patience) co_return status;
+      const absl::Duration wait = kAskAgain.Wait(failures, absl::Uniform(random, 0.0, 1.0));
+      waited += wait;
+      co_await Pause(wait);
+      if (response_.client_gone().gone()) co_return status;
+    }
+  }
+
+  // OK: every item of one job of all that is submitted was written.
+  Task<absl::Status> RunJob(Submission& submission) {
+    received_ = 0;
     auto source = co_await OpenList(backend_.lists, submission);
-    if (!source.ok()) co_return co_await response_.Send(V1Refusal(source.status()));
+    if (!source.ok()) co_return source.status();
     std::unique_ptr<ListSource> list = *std::move(source);
     const auto upload = co_await Upload::Start(backend_.jobs, submission, std::move(list));
     response_.client_gone().Set([upload] { upload->Cancel(); });
     const absl::Cleanup forget = [this] { response_.client_gone().Set(nullptr); };
     const absl::StatusOr<v1::Job> job = co_await upload->Created();
-    if (!job.ok()) co_return co_await Fail(job.status());
+    if (!job.ok()) co_return job.status();
 
     const absl::Status status = co_await Stream(*upload, job->id());
-    if (status.ok()) co_return co_await Close();
+    if (status.ok()) co_return status;
     // Nobody is left to read what the job goes on finding out.
     upload->Cancel();
     v1::CancelJobRequest cancel;
@@ -51,11 +109,8 @@ class ImagesInfo {
     if (!cancelled.ok()) {
       log::Warning("job %s could not be cancelled: %s", job->id(), cancelled.status().ToString());
     }
-    co_return co_await Fail(status);
+    co_return status;
   }
-
- private:
-  using Async = v1::Jobs::StubInterface::async_interface;
 
   // OK: every item of the job was written.
   Task<absl::Status> Stream(Upload& upload, const std::string& job_id) {
@@ -78,14 +133,22 @@ class ImagesInfo {
       co_return absl::InvalidArgumentError(
           absl::StrCat("the job ended ", v1::Job::State_Name(job->state()).c_str(), ": ", job->failure()));
     }
-    if (written_ != job->items()) {
+    if (received_ != job->items()) {
       co_return absl::InternalError(
-          absl::StrCat("the job has ", job->items(), " items, its outcomes are ", written_));
+          absl::StrCat("the job has ", job->items(), " items, its outcomes are ", received_));
     }
     co_return absl::OkStatus();
   }
 
   Task<absl::Status> WriteChunk(const v1::OutcomeChunk& chunk) {
+    received_ += chunk.outcomes_size();
+    if (few_ == nullptr) co_return co_await WriteOutcomes(chunk);
+    const v1::OutcomeChunk fresh = few_->Take(chunk);
+    if (fresh.outcomes_size() == 0) co_return absl::OkStatus();
+    co_return co_await WriteOutcomes(fresh);
+  }
+
+  Task<absl::Status> WriteOutcomes(const v1::OutcomeChunk& chunk) {
     buffer_.clear();
     if (!begun_) {
       if (absl::Status status = co_await Begin(); !status.ok()) co_return status;
@@ -137,6 +200,8 @@ class ImagesInfo {
   Response& response_;
   const bool ndjson_;
   bool begun_ = false;
+  FewItems* few_ = nullptr;  // While they are being asked for.
+  uint64_t received_ = 0;    // Outcomes of the job under way.
   uint64_t written_ = 0;
   std::string buffer_;
 };

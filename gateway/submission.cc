@@ -1,6 +1,7 @@
 #include "gateway/submission.h"
 
 #include <cstdint>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "boost/json.hpp"
@@ -21,21 +22,38 @@ absl::Status Wrong(absl::string_view member, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("\"", member, "\" ", what));
 }
 
-absl::Status AppendUrls(const json::value& urls, std::string& lines) {
+// What comes inline, as the lines of a list and, as long as they are few, as items.
+struct Inline {
+  std::string lines;
+  std::vector<v1::Item> few;
+  size_t count = 0;
+
+  void Add(const v1::Item& item) {
+    if (++count <= Submission::kFew) few.push_back(item);
+    if (count == Submission::kFew + 1) few.clear();
+  }
+};
+
+absl::Status AppendUrls(const json::value& urls, Inline& to) {
   if (!urls.is_array()) return Wrong("urls", "is to be an array of strings");
   for (const json::value& url : urls.get_array()) {
     if (!url.is_string()) return Wrong("urls", "holds something that is no string");
-    outcome::AppendJsonString(View(url.get_string()), lines);
-    lines += '\n';
+    outcome::AppendJsonString(View(url.get_string()), to.lines);
+    to.lines += '\n';
+    v1::Item item;
+    item.set_url(std::string(View(url.get_string())));
+    to.Add(item);
   }
   return absl::OkStatus();
 }
 
-absl::Status AppendItem(const json::value& item, std::string& lines) {
+absl::Status AppendItem(const json::value& item, Inline& to) {
   const json::object* object = item.if_object();
   if (object == nullptr) return Wrong("items", "holds something that is no object");
   const json::value* url = object->if_contains("url");
   if (url == nullptr || !url->is_string()) return Wrong("items", "holds an item without a \"url\"");
+  std::string& lines = to.lines;
+  v1::Item added;
   lines += '{';
   if (const json::value* id = object->if_contains("id"); id != nullptr && !id->is_null()) {
     std::string text;
@@ -49,16 +67,19 @@ absl::Status AppendItem(const json::value& item, std::string& lines) {
     lines += "\"id\":";
     outcome::AppendJsonString(text, lines);
     lines += ',';
+    added.set_id(std::move(text));
   }
   lines += "\"url\":";
   outcome::AppendJsonString(View(url->get_string()), lines);
   lines += "}\n";
+  added.set_url(std::string(View(url->get_string())));
+  to.Add(added);
   return absl::OkStatus();
 }
 
-absl::Status AppendItems(const json::value& items, std::string& lines) {
+absl::Status AppendItems(const json::value& items, Inline& to) {
   if (!items.is_array()) return Wrong("items", "is to be an array of objects");
-  for (const json::value& item : items.get_array()) RETURN_IF_ERROR(AppendItem(item, lines));
+  for (const json::value& item : items.get_array()) RETURN_IF_ERROR(AppendItem(item, to));
   return absl::OkStatus();
 }
 
@@ -130,6 +151,7 @@ absl::StatusOr<Submission> ParseSubmission(absl::string_view body, Strangers str
 
   Submission submission;
   submission.spec.mutable_measure();
+  Inline given;
   int lists = 0;
   for (const auto& [key, value] : *object) {
     const absl::string_view name(key.data(), key.size());
@@ -139,10 +161,10 @@ absl::StatusOr<Submission> ParseSubmission(absl::string_view body, Strangers str
       submission.filepath = std::string(View(value.get_string()));
     } else if (name == "urls") {
       ++lists;
-      RETURN_IF_ERROR(AppendUrls(value, submission.list));
+      RETURN_IF_ERROR(AppendUrls(value, given));
     } else if (name == "items") {
       ++lists;
-      RETURN_IF_ERROR(AppendItems(value, submission.list));
+      RETURN_IF_ERROR(AppendItems(value, given));
     } else if (name == "depth") {
       RETURN_IF_ERROR(ReadDepth(value, *submission.spec.mutable_measure()));
     } else if (strangers == Strangers::kRefuse) {
@@ -154,6 +176,8 @@ absl::StatusOr<Submission> ParseSubmission(absl::string_view body, Strangers str
   if (lists == 0) return absl::NotFoundError("the body names no list: \"filepath\", \"urls\" or \"items\"");
   if (lists > 1)
     return absl::InvalidArgumentError("only one of \"filepath\", \"urls\" and \"items\" can be given");
+  submission.list = std::move(given.lines);
+  submission.few = std::move(given.few);
   if (submission.filepath.empty() && submission.list.empty()) {
     submission.list = "id\turl\n";
     submission.list_format = v1::TSV;

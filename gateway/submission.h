@@ -15,6 +15,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -30,6 +31,9 @@ struct Submission {
   // items is a header line alone, since a file of no bytes is refused there.
   std::string list;
   v1::ListFormat list_format = v1::JSON_LINES;
+  // The same items where they are few, kFew at most; else empty.
+  std::vector<v1::Item> few;
+  static constexpr size_t kFew = 64;
 };
 
 // Whether members that are not listed above are refused (jobs) or passed over (API v1, whose clients send

@@ -23,10 +23,12 @@ class HeldOrigin:
     def __init__(self):
         origin = self
         self.release = threading.Event()
+        self.held = threading.Event()  # Somebody waits for that.
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 if self.path.startswith("/held"):
+                    origin.held.set()
                     origin.release.wait(60)
                 body = png(30, 20) if self.path.startswith(("/held", "/quick")) else b"no image, however long you look at it\n"
                 with contextlib.suppress(OSError):  # A cancelled job's worker is gone.
