@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/ids.h"
 #include "common/list_root.h"
 #include "common/status.h"
 #include "coordinator/service/express_lane.h"
@@ -42,9 +43,19 @@ service::WorkersService::Options WorkersOptions(const Coordinator::Options& opti
   return workers;
 }
 
-store::Ledger::Options LedgerOptions(const Coordinator::Options& options) {
+// What is done there ends with the call that asked for it: no quota and no retention is its own.
+store::Ledger::Options ExpressOptions(const Coordinator::Options& options) {
   store::Ledger::Options ledger;
   ledger.lease_period = options.lease_period;
+  return ledger;
+}
+
+store::Ledger::Options LedgerOptions(const Coordinator::Options& options, const Clock& clock) {
+  store::Ledger::Options ledger;
+  ledger.lease_period = options.lease_period;
+  ledger.coordinator = NewUuid(clock.Wall());
+  ledger.quotas = options.quotas;
+  ledger.retention = options.retention;
   return ledger;
 }
 
@@ -56,10 +67,10 @@ class Coordinator::Parts {
   Parts(const Options& options, std::unique_ptr<store::Store> store, metrics::Registry& metrics,
         const Clock& clock)
       : readers_(options.read_threads),
-        ledger_(std::make_unique<store::Ledger>(std::move(store), clock, LedgerOptions(options))),
+        ledger_(std::make_unique<store::Ledger>(std::move(store), clock, LedgerOptions(options, clock))),
         counting_(std::make_unique<service::LedgerMetrics>(*ledger_, metrics)),
         express_ledger_(
-            std::make_unique<store::Ledger>(store::NewMemoryStore(clock), clock, LedgerOptions(options))),
+            std::make_unique<store::Ledger>(store::NewMemoryStore(clock), clock, ExpressOptions(options))),
         workers_(*ledger_, clock, metrics, WorkersOptions(options), express_ledger_.get()),
         express_(
             *express_ledger_, clock, service::ExpressLane::Options(),
@@ -73,6 +84,7 @@ class Coordinator::Parts {
           counting_->Count(changes);
           watch_.Changed(changes.jobs);
           for (const std::string& job_id : changes.stopped) workers_.JobEnded(job_id);
+          if (changes.lists_waiting) lists_.LookSoon();
           if (changes.work_available) workers_.WorkAvailable();
         })),
         listening_express_(express_ledger_->Listen([this](const store::Ledger::Changes& changes) {

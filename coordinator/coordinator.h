@@ -22,6 +22,7 @@
 #include "common/clock.h"
 #include "common/config/host_port.h"
 #include "common/metrics/metrics.h"
+#include "coordinator/core/quota.h"
 #include "grpcpp/channel.h"
 
 namespace imgfleet {
@@ -35,9 +36,11 @@ class Coordinator {
     std::vector<std::string> list_roots;
     std::string spool;  // Folder for temporary files, of large lists; empty: $TMPDIR, or /tmp.
     absl::Duration lease_period = absl::Seconds(15);
-    absl::Duration max_stream_age = absl::Minutes(10);  // Of a worker's stream.
-    int list_threads = 2;                               // Parse lists.
-    int read_threads = 2;                               // Read results and events.
+    core::Quotas quotas;
+    absl::Duration retention = absl::InfiniteDuration();  // Of jobs that have ended.
+    absl::Duration max_stream_age = absl::Minutes(10);    // Of a worker's stream.
+    int list_threads = 2;                                 // Parse lists.
+    int read_threads = 2;                                 // Read results and events.
   };
 
   // `metrics` and `clock` must outlive it. Fails where the store cannot be opened, a list folder is none, or the address

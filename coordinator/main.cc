@@ -1,14 +1,18 @@
 // imgfleet-coordinator: options in, parts joined, signals waited for.
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "common/admin/admin.h"
 #include "common/config/config.h"
 #include "common/grpc_log.h"
 #include "common/log.h"
 #include "common/metrics/metrics.h"
+#include "common/status.h"
 #include "common/stop_signal.h"
 #include "common/version.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/core/quota.h"
 #include "coordinator/store/open_store.h"
 
 namespace imgfleet {
@@ -17,6 +21,9 @@ namespace {
 struct Settings {
   Coordinator::Options coordinator;
   config::Daemon daemon{{"127.0.0.1", 9091}};
+  std::vector<std::string> quotas;
+  std::string default_quota = "none";
+  absl::Duration retention = absl::Hours(7 * 24);
 
   Settings() {
     coordinator.listen = {"127.0.0.1", 7070};
@@ -36,7 +43,25 @@ struct Settings {
                  "The folder for temporary files: ids of long lists. Empty: $TMPDIR, or /tmp.");
     program.Duration("lease-period", &coordinator.lease_period, absl::Seconds(1), absl::Hours(1),
                      "How long a worker's lease holds without a word from it.");
+    program.Texts("quota", "OWNER=QUOTA", &quotas,
+                  "What an owner may have going at a time: alice=jobs:10,items:1000000.",
+                  [](const std::string& text) {
+                    core::Quotas ignored;
+                    return core::AddQuota(text, ignored);
+                  });
+    program.Text("default-quota", "QUOTA", &default_quota,
+                 "The same for owners without one of their own, and for jobs without an owner.");
+    program.Duration("retention", &retention, absl::ZeroDuration(), absl::Hours(24 * 3660),
+                     "How long a job is kept after it has ended; 0 keeps it for ever.");
     program.AddDaemon(&daemon);
+    program.Check([this] { return Complete(); });
+  }
+
+  absl::Status Complete() {
+    ASSIGN_OR_RETURN(coordinator.quotas.otherwise, core::ParseQuota(default_quota));
+    for (const std::string& text : quotas) RETURN_IF_ERROR(core::AddQuota(text, coordinator.quotas));
+    if (retention > absl::ZeroDuration()) coordinator.retention = retention;
+    return absl::OkStatus();
   }
 };
 

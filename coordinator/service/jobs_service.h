@@ -43,11 +43,45 @@ class JobsService final : public v1::Jobs::CallbackService {
                                       const v1::CancelJobRequest* request, v1::Job* response) override;
   grpc::ServerWriteReactor<v1::Outcomes>* FetchNow(grpc::CallbackServerContext* context,
                                                    const v1::FetchNowRequest* request) override;
+  grpc::ServerUnaryReactor* PauseJob(grpc::CallbackServerContext* context, const v1::PauseJobRequest* request,
+                                     v1::Job* response) override;
+  grpc::ServerUnaryReactor* ResumeJob(grpc::CallbackServerContext* context,
+                                      const v1::ResumeJobRequest* request, v1::Job* response) override;
+  grpc::ServerUnaryReactor* PrioritizeJob(grpc::CallbackServerContext* context,
+                                          const v1::PrioritizeJobRequest* request,
+                                          v1::Job* response) override;
+  grpc::ServerUnaryReactor* RetryFailed(grpc::CallbackServerContext* context,
+                                        const v1::RetryFailedRequest* request, v1::Job* response) override;
+  grpc::ServerUnaryReactor* CreateSchedule(grpc::CallbackServerContext* context,
+                                           const v1::CreateScheduleRequest* request,
+                                           v1::Schedule* response) override;
+  grpc::ServerUnaryReactor* GetSchedule(grpc::CallbackServerContext* context,
+                                        const v1::GetScheduleRequest* request,
+                                        v1::Schedule* response) override;
+  grpc::ServerUnaryReactor* ListSchedules(grpc::CallbackServerContext* context,
+                                          const v1::ListSchedulesRequest* request,
+                                          v1::ListSchedulesResponse* response) override;
+  grpc::ServerUnaryReactor* PauseSchedule(grpc::CallbackServerContext* context,
+                                          const v1::PauseScheduleRequest* request,
+                                          v1::Schedule* response) override;
+  grpc::ServerUnaryReactor* ResumeSchedule(grpc::CallbackServerContext* context,
+                                           const v1::ResumeScheduleRequest* request,
+                                           v1::Schedule* response) override;
+  grpc::ServerUnaryReactor* DeleteSchedule(grpc::CallbackServerContext* context,
+                                           const v1::DeleteScheduleRequest* request,
+                                           v1::DeleteScheduleResponse* response) override;
 
  private:
   using Done = std::function<void(absl::StatusOr<core::Job>)>;
 
-  void CreateInline(const v1::JobSpec& spec, const v1::ItemBatch& items, const Done& done);
+  // OK where there is such a job, and `owner` is empty or its own.
+  absl::Status Admit(absl::string_view field, const std::string& id, const std::string& owner);
+  absl::Status AdmitToSchedule(const std::string& id, const std::string& owner);
+  void CreateInline(const v1::JobSpec& spec, const v1::ItemBatch& items, core::NewJob job, const Done& done);
+  grpc::ServerUnaryReactor* SetPaused(grpc::CallbackServerContext* context, const std::string& id,
+                                      const std::string& owner, bool paused, v1::Job* response);
+  grpc::ServerUnaryReactor* SetSchedulePaused(grpc::CallbackServerContext* context, const std::string& id,
+                                              const std::string& owner, bool paused, v1::Schedule* response);
 
   store::Ledger& ledger_;
   const Clock& clock_;

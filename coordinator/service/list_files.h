@@ -8,11 +8,15 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "common/clock.h"
+#include "common/steady_cond_var.h"
 #include "coordinator/core/types.h"
 #include "coordinator/service/list_job.h"
 #include "coordinator/service/stopping.h"
@@ -35,9 +39,15 @@ class ListFiles {
 
   // Makes the job once the list's header was found good, answers when it is durable, and reads on. `spec` is complete.
   //   NOT_FOUND, PERMISSION_DENIED  no such file below a list folder     INVALID_ARGUMENT  the list is bad
-  void Create(v1::JobSpec spec, v1::ListFile file, Created created);
-  // Takes up the lists that an earlier coordinator was reading.
+  // The job is made from `job`, of which id, times, spec and source are set here. Under a key that was used before nothing
+  // is made and nothing read.
+  void Create(v1::JobSpec spec, v1::ListFile file, core::NewJob job, Created created);
+  // A job of the failed items of `parent`, which has ended; gathers them after it is durable. Otherwise as Create.
+  void Retry(const core::Job& parent, core::NewJob job, Created created);
+  // Takes up the lists that nobody reads, now and from time to time, and holds on to those that are read here. Once.
   absl::Status Resume();
+  // There is a list that nobody reads: does not wait for the next time to look.
+  void LookSoon();
   // Stops reading; what was not read stays for Resume. Once, while the ledger still answers.
   void Stop();
 
@@ -50,8 +60,14 @@ class ListFiles {
   class Reading;
 
   absl::StatusOr<std::shared_ptr<Reading>> Open(const v1::ListFile& file);
-  void OpenAndCreate(const v1::JobSpec& spec, const v1::ListFile& file, const Created& created);
+  void OpenAndCreate(const v1::JobSpec& spec, const v1::ListFile& file, core::NewJob job,
+                     const Created& created);
   void TakeUp(const core::Job& job);
+  // Takes up what nobody reads, and goes on as long as there is more than is taken up at a time.
+  void KeepReadings();
+  void Keep();
+  // Appends what failed of `parent` from `from` on, one shard a turn.
+  void RetryOn(const std::string& job_id, const std::string& parent, uint64_t from);
   // Reads the next slice, and posts the one after it.
   void ReadOn(const std::shared_ptr<Reading>& reading);
   void End(const std::string& job_id, const absl::Status& how, uint32_t failures = 0);
@@ -63,6 +79,12 @@ class ListFiles {
   const JobEnded job_ended_;
   Stopping stopping_;
   Threads threads_;
+
+  absl::Mutex mutex_;
+  SteadyCondVar wake_;
+  bool look_ ABSL_GUARDED_BY(mutex_) = false;
+  bool keeping_ ABSL_GUARDED_BY(mutex_) = true;
+  std::thread keeper_;
 };
 
 }  // namespace imgfleet::service

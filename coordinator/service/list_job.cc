@@ -85,6 +85,8 @@ absl::Status ListJob::Settle() {
     case absl::StatusCode::kNotFound:
     case absl::StatusCode::kOutOfRange:
       return absl::FailedPreconditionError(status.message());
+    case absl::StatusCode::kAborted:
+      return status;
     case absl::StatusCode::kInvalidArgument:
       return SettleRefused(status);
     default:

@@ -35,7 +35,7 @@ class ListJob {
 
   // The next bytes of the list. Before Attach, shards are kept: feed no more than it takes to see a first row.
   // INVALID_ARGUMENT where the list is bad from here on; FAILED_PRECONDITION where the job has ended meanwhile;
-  // CANCELLED where the coordinator stops.
+  // ABORTED where another coordinator reads the list now; CANCELLED where the coordinator stops.
   absl::Status Feed(absl::string_view bytes);
   // The list is read to its end, and all its shards are durable once this has returned.
   absl::Status Finish();

@@ -2,6 +2,7 @@
 
 #include <future>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -91,8 +92,14 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
       return Fail(absl::UnavailableError("the coordinator is stopping; upload again"));
     if (list_ == nullptr) {
       if (const absl::Status opened = Open(); !opened.ok()) return Fail(opened);
-    } else if (request_.has_spec() || request_.has_list()) {
-      return Fail(absl::InvalidArgumentError("spec, list: belong into the first message only"));
+      if (!terms_.idempotency_key.empty()) {
+        const auto known = FindSubmitted();
+        if (!known.ok()) return Fail(known.status());
+        if (known->has_value()) return AnswerLast(**known);
+      }
+    } else if (request_.has_spec() || request_.has_list() || !request_.idempotency_key().empty()) {
+      return Fail(
+          absl::InvalidArgumentError("spec, list, idempotency_key: belong into the first message only"));
     }
     if (request_.data().size() > kMaxDataBytes) {
       return Fail(
@@ -109,6 +116,11 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
   absl::Status Open() {
     ASSIGN_OR_RETURN(spec_, CompleteSpec(request_.spec()));
     const v1::ListFile& file = request_.list();
+    // Bytes that follow tell nothing yet, so what the client says of them has to do.
+    ASSIGN_OR_RETURN(terms_, NewJobOf(request_.owner(), request_.priority(), request_.idempotency_key(),
+                                      request_.request_hash().empty()
+                                          ? absl::StrCat(spec_.SerializeAsString(), file.SerializeAsString())
+                                          : request_.request_hash()));
     name_ = file.path().empty() ? "upload" : file.path();
     list_ = std::make_unique<ListJob>(
         context_.ledger, context_.lists.stopping(),
@@ -117,16 +129,24 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
     return absl::OkStatus();
   }
 
+  absl::StatusOr<std::optional<core::Job>> FindSubmitted() {
+    std::promise<absl::StatusOr<std::optional<core::Job>>> promise;
+    context_.ledger.FindSubmitted(terms_, [&](auto known) { promise.set_value(std::move(known)); });
+    return promise.get_future().get();
+  }
+
   void MakeJob(const std::function<void(const core::Job&)>& made) {
-    core::NewJob job;
+    core::NewJob job = terms_;
     job.create_time = context_.clock.Wall();
     job.id = NewUuid(job.create_time);
     job.spec = spec_.SerializeAsString();
+    const std::string id = job.id;
     std::promise<absl::StatusOr<core::Job>> promise;
     context_.ledger.CreateJob(
         std::move(job), [&](absl::StatusOr<core::Job> created) { promise.set_value(std::move(created)); });
     const absl::StatusOr<core::Job> created = promise.get_future().get();
     if (!created.ok()) return Fail(created.status());
+    if (created->id != id) return AnswerLast(*created);
     if (const absl::Status kept = list_->Attach(created->id, 0); !kept.ok()) return Fail(kept);
     made(*created);
   }
@@ -153,6 +173,12 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
     Answer(job);
   }
 
+  // The job, and nothing after it; what the client still sends is not read.
+  void AnswerLast(const core::Job& job) {
+    phase_ = Phase::kLastAnswer;
+    Answer(job);
+  }
+
   void Answer(const core::Job& job) {
     answer_ = ToProto(job);
     PassTurn();
@@ -166,8 +192,7 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
     }
     const absl::StatusOr<core::Job> job = EndReading(absl::OkStatus());
     if (!job.ok()) return Fail(job.status());
-    phase_ = Phase::kLastAnswer;
-    Answer(*job);
+    AnswerLast(*job);
   }
 
   void BrokenOff() {
@@ -198,6 +223,7 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
   v1::UploadJobRequest request_;
   v1::Job answer_;
   v1::JobSpec spec_;
+  core::NewJob terms_;  // Of the job that is made of it.
   std::string name_ = "upload";
   std::unique_ptr<ListJob> list_;
   Phase phase_ = Phase::kReading;
