@@ -25,7 +25,8 @@ constexpr absl::string_view kSpace = " \t\r\v\f";
 constexpr absl::string_view kJsonSpace = " \t\r\n";
 
 bool IsBlank(absl::string_view record) {
-  // Tabs alone are fields of a TSV.
+  // Tabs alone are fields of a TSV. Most lines are told by their first byte.
+  if (!record.empty() && record.front() > ' ') return false;
   return record.find_first_not_of(" \r") == absl::string_view::npos;
 }
 
@@ -304,7 +305,7 @@ absl::Status ListParser::State::TakeRow(const Record& record, RowSink sink) {
     json_->ReadRow(record.bytes, row.id, row.url, what);
   }
   if (what.empty()) {
-    if (Trim(row.url).empty()) what = "the URL is empty";
+    if (row.url.empty() || (row.url.front() <= ' ' && Trim(row.url).empty())) what = "the URL is empty";
     if (HasNul(row.url) || HasNul(row.id)) what = "the row has a NUL byte";
   }
   if (!what.empty()) {

@@ -1,7 +1,7 @@
 // Streams what a source has to its client: one message in flight, so that a slow reader holds back the reading of the
 // store, and nothing else; between messages it sleeps until its job changes.
 //
-// The source runs on the reading threads, one call at a time.
+// The source runs on the reading threads, one call at a time; on gRPC's own where it is ready.
 #pragma once
 
 #include <functional>
@@ -35,6 +35,8 @@ class Source {
   // An error ends the stream with it.
   virtual absl::StatusOr<Step> Next(Message* message) = 0;
   virtual absl::Duration pause() const { return absl::ZeroDuration(); }
+  // Next has a message at hand and needs no store for it: it may be called on a thread of gRPC's.
+  virtual bool ready() const { return false; }
 };
 
 template <typename Message>
@@ -104,6 +106,7 @@ class Pump final : public grpc::ServerWriteReactor<Message>,
         break;
       }
     }
+    // Without a buffer hint, though more may be at hand: gRPC 1.51 can leave hinted messages lying until its next ping.
     this->StartWrite(&message_);
   }
 
@@ -131,6 +134,7 @@ class Pump final : public grpc::ServerWriteReactor<Message>,
       if (!ok) cancelled_ = true;
       state_ = State::kRunning;
     }
+    if (ok && source_->ready()) return Run();
     PostRun();
   }
 

@@ -30,6 +30,8 @@ class Results final : public Source<v1::Outcomes> {
     return Step::kWrite;
   }
 
+  bool ready() const override { return !queue_.empty(); }
+
  private:
   // kWrite: go on, there may be something now.
   absl::StatusOr<Step> Refill() {
@@ -117,6 +119,8 @@ class Events final : public Source<v1::Outcomes> {
     queue_.pop_front();
     return Step::kWrite;
   }
+
+  bool ready() const override { return !queue_.empty(); }
 
  private:
   absl::Status Queue(const core::StoredChunk& stored) {
