@@ -196,17 +196,5 @@ TEST(FairShare, PriorityWeighsWhatIsLeased) {
       << "nobody starves";
 }
 
-TEST(FairShare, FirstShardAlwaysFits) {
-  Room room{10, 100};
-  EXPECT_TRUE(room.Fits(1000, 1000));
-  room.Take(4, 40);
-  EXPECT_TRUE(room.Fits(6, 60));
-  EXPECT_FALSE(room.Fits(7, 60));
-  EXPECT_FALSE(room.Fits(6, 61));
-  room.Take(6, 200);
-  EXPECT_FALSE(room.Fits(1, 0));
-  EXPECT_FALSE((Room{0, 100}).Fits(1, 1));
-}
-
 }  // namespace
 }  // namespace imgfleet::core

@@ -40,7 +40,8 @@ struct Shard {
   uint32_t items = 0;
   uint64_t payload_bytes = 0;  // Of the stored items.
   ShardState state = ShardState::kReady;
-  uint64_t epoch = 0;  // Of the last lease given; 0 before the first.
+  uint64_t epoch =
+      0;  // Of the last lease given, or one more if an item was given up since; 0 before the first.
   // Whose lease `epoch` is, also after it lapsed. Empty once that lease is finished or handed back.
   std::string holder;
   // LEASED: when the lease lapses. DELAYED: when the shard becomes READY. Otherwise without meaning.
@@ -64,7 +65,8 @@ uint32_t LeasedItems(const Shard& shard);
 uint32_t LeasableItems(const Shard& shard);
 
 // To be called on a READY shard before Lease(): judges the lease that lapsed before, if any. The result is
-// the offset of an item that has to be given up: the caller writes its outcome and calls CommitOffsets.
+// the offset of an item that has to be given up: the caller writes its outcome and calls CommitOffsets. What the last
+// holder still sends of it is stale.
 std::optional<uint32_t> SettleLoss(Shard& shard);
 
 // Leases a READY, settled shard. Returns the offsets leased, ascending, at least one.

@@ -245,6 +245,19 @@ TEST(Poison, HalfThatIsDoneLeavesTheRestReady) {
   EXPECT_THAT(Lease(shard, "w", kUntil), ElementsAre(3));
 }
 
+TEST(Poison, OutcomeOfAnItemGivenUpComesTooLate) {
+  Shard shard = Fresh(1);
+  for (uint32_t i = 0; i < kMaxLosses; ++i) Lose(shard);
+  Chunk late;
+  late.lease = {shard.key, shard.epoch};
+  late.offsets = {0};
+  late.counts.succeeded = 1;
+  ASSERT_EQ(SettleLoss(shard), 0u);
+  CommitOffsets(shard, {0});
+  EXPECT_EQ(CheckChunk(shard, late).verdict, ChunkVerdict::kStale)
+      << "it is not the outcome that the item has";
+}
+
 // Wherever the guilty item stands, its workers die at once, and nobody else's outcome is lost.
 TEST(Poison, IsFoundWhereverItStands) {
   constexpr uint32_t kItems = 100;

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "common/clock.h"
+#include "coordinator/store/forwarding_store_testing.h"
 #include "coordinator/store/ledger_testing.h"
 #include "coordinator/store/memory_store.h"
 #include "gtest/gtest.h"
@@ -13,11 +14,15 @@ namespace imgfleet::service {
 namespace {
 
 // Fails as a full disk does, as long as it is told to.
-class FullStore final : public store::Store {
+class FullStore final : public store::ForwardingStore {
  public:
   FullStore(std::unique_ptr<Store> store, std::atomic<bool>& full, std::promise<void>& refused,
             int fail_every = 0)
-      : store_(std::move(store)), fail_every_(fail_every), full_(full), refused_(refused) {}
+      : ForwardingStore(*store),
+        store_(std::move(store)),
+        fail_every_(fail_every),
+        full_(full),
+        refused_(refused) {}
 
   absl::Status Transact(const store::Declared& declared,
                         absl::FunctionRef<absl::Status(store::Transaction&)> body) override {
@@ -29,31 +34,6 @@ class FullStore final : public store::Store {
     if (!full_) return store_->Transact(declared, body);
     if (!std::exchange(told_, true)) refused_.set_value();
     return absl::ResourceExhaustedError("disk full");
-  }
-  bool Exclusive() const override { return store_->Exclusive(); }
-  absl::StatusOr<std::optional<core::Job>> GetJob(absl::string_view id) override {
-    return store_->GetJob(id);
-  }
-  absl::StatusOr<std::vector<core::Job>> ListJobs(absl::string_view owner, absl::string_view before,
-                                                  size_t limit) override {
-    return store_->ListJobs(owner, before, limit);
-  }
-  absl::StatusOr<std::vector<core::Job>> JobsBeingRead() override { return store_->JobsBeingRead(); }
-  absl::StatusOr<std::vector<core::StoredChunk>> ReadByCommit(absl::string_view id, uint64_t after,
-                                                              uint64_t max_bytes) override {
-    return store_->ReadByCommit(id, after, max_bytes);
-  }
-  absl::StatusOr<core::Census> TakeCensus() override { return store_->TakeCensus(); }
-  absl::StatusOr<std::optional<core::ShardResults>> ReadShardAt(absl::string_view id,
-                                                                uint64_t index) override {
-    return store_->ReadShardAt(id, index);
-  }
-  absl::StatusOr<std::optional<core::Schedule>> GetSchedule(absl::string_view id) override {
-    return store_->GetSchedule(id);
-  }
-  absl::StatusOr<std::vector<core::Schedule>> ListSchedules(absl::string_view owner, absl::string_view before,
-                                                            size_t limit) override {
-    return store_->ListSchedules(owner, before, limit);
   }
 
  private:

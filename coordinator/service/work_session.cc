@@ -284,7 +284,8 @@ void WorkSession::Committed(const core::LeaseRef& lease, uint64_t number, uint32
   if (ended_) return;
   if (const auto held = held_.find(lease.shard); held != held_.end() && held->second.epoch == lease.epoch) {
     Held& now = held->second;
-    if (answer.code == core::CommitCode::kCommitted) {
+    // One that came twice makes room once.
+    if (answer.code == core::CommitCode::kCommitted && now.counted.insert(number).second) {
       now.committed += items;
       Reduce(held, items);
     }

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -106,10 +107,11 @@ class WorkSession {
     uint64_t number = 0;  // Of the Lease on this stream; 0 for those the worker brought along.
     uint64_t items = 0;   // Without an outcome, as the worker last said.
     uint64_t bytes = 0;
-    // Of the Lease on this stream: what it covered, and what was committed since. A chunk that came twice
-    // counts twice, so at worst a lease that was lost in the middle is left to lapse by itself.
+    // Of the Lease on this stream: what it covered, what was committed since, and by which chunks: one that comes twice
+    // makes no room twice.
     uint64_t leased = 0;
     uint64_t committed = 0;
+    std::set<uint64_t> counted = {};
   };
 
   void OnHello(const v1::Hello& hello);

@@ -200,6 +200,16 @@ TEST_F(WorkSessionTest, WhatIsCommittedMakesRoomBeforeTheNextReport) {
   EXPECT_EQ(session_.leases(), 0u);
 }
 
+TEST_F(WorkSessionTest, AChunkThatComesTwiceMakesRoomOnce) {
+  session_.Received(Hello());
+  session_.Received(Report(100));
+  session_.Take();
+  session_.Acquired(std::vector<core::LeasedShard>{Leased(0, 3, 80)});
+  for (int i = 0; i < 3; ++i) session_.Committed(Ref(0, 3), 7, 30, {});
+  EXPECT_EQ(session_.room(), 50u);
+  EXPECT_EQ(session_.leases(), 1u);
+}
+
 TEST_F(WorkSessionTest, TheExpressLaneHasALedgerOfItsOwnAndWaitsForNoOther) {
   session_.Received(Hello());
   session_.Received(Report(100));

@@ -65,7 +65,8 @@ class Batch {
                            absl::StatusOr<core::Job>& answer);
   absl::Status Forget(const std::string& job_id);
   absl::Status CancelJob(const std::string& job_id, absl::StatusOr<core::Job>& answer);
-  absl::Status KeepReadings(std::vector<core::Job>& taken_up);
+  // Null: whatever the store says that this coordinator reads.
+  absl::Status KeepReadings(const std::set<std::string>* read_here, std::vector<core::Job>& taken_up);
   absl::Status PauseJob(const std::string& job_id, bool paused, absl::StatusOr<core::Job>& answer);
   absl::Status PrioritizeJob(const std::string& job_id, int32_t priority, absl::StatusOr<core::Job>& answer);
 
@@ -148,6 +149,8 @@ class Batch {
 
   // The job made from `job`, or the one that was submitted under its key before; null with an answer where there is none.
   absl::StatusOr<JobRow*> Begin(const core::NewJob& job, absl::StatusOr<core::Job>& answer, bool& fresh);
+  // A job whose id is taken: fills `answer` if it is this one.
+  absl::StatusOr<JobRow*> Again(const core::NewJob& job, absl::StatusOr<core::Job>& answer);
   absl::StatusOr<std::optional<core::Job>> FindByKey(const core::NewJob& again, absl::Status& answer);
   absl::Status Append(JobRow& job, const core::NewShard& shard);
   // What an owner has going, as this batch found it and has added to it since.

@@ -55,6 +55,17 @@ absl::StatusOr<core::OwnerUse*> Batch::UseOf(const std::string& owner) {
   return &at->second;
 }
 
+// Ids are drawn for one submission, so this is the same again: its transaction was durable though it seemed to fail.
+absl::StatusOr<Batch::JobRow*> Batch::Again(const core::NewJob& job, absl::StatusOr<core::Job>& answer) {
+  ASSIGN_OR_RETURN(JobRow * row, FindJob(job.id));
+  if (row == nullptr) return nullptr;
+  const core::Job& known = row->row.job;
+  const bool same = known.owner == job.owner && known.spec == job.spec && known.source == job.source &&
+                    known.create_time == job.create_time;
+  if (same) answer = known;
+  return nullptr;
+}
+
 // Another coordinator may submit under the same key meanwhile: then inserting says so, and the key is looked up again.
 absl::StatusOr<Batch::JobRow*> Batch::Begin(const core::NewJob& job, absl::StatusOr<core::Job>& answer,
                                             bool& fresh) {
@@ -83,7 +94,7 @@ absl::StatusOr<Batch::JobRow*> Batch::Begin(const core::NewJob& job, absl::Statu
     if (!absl::IsAlreadyExists(inserted)) return inserted;
     answer = inserted;
     ASSIGN_OR_RETURN(known, FindByKey(job, same));
-    if (!known) return nullptr;
+    if (!known) return Again(job, answer);
   }
   answer = *known;
   if (!same.ok()) answer = same;
@@ -222,7 +233,7 @@ absl::Status Batch::PrioritizeJob(const std::string& job_id, int32_t priority,
 }
 
 // Another coordinator may have a job just now, or have changed it between its being found and being locked.
-absl::Status Batch::KeepReadings(std::vector<core::Job>& taken_up) {
+absl::Status Batch::KeepReadings(const std::set<std::string>* read_here, std::vector<core::Job>& taken_up) {
   taken_up.clear();
   RETURN_IF_ERROR(Flush());
   const absl::Time now = transaction_.Now(), due = now + options_.reading_period;
@@ -230,6 +241,7 @@ absl::Status Batch::KeepReadings(std::vector<core::Job>& taken_up) {
   ASSIGN_OR_RETURN(const std::vector<core::JobRecord> reading, transaction_.JobsBeingRead());
   for (const core::JobRecord& record : reading) {
     if (record.job.reader != options_.coordinator) continue;
+    if (read_here != nullptr && read_here->count(record.job.id) == 0) continue;
     ASSIGN_OR_RETURN(JobRow * job, Reach(record.job.id));
     if (job == nullptr) beyond.push_back(record.job.id);
     if (job == nullptr || !BeingReadBy(job->row.job, options_.coordinator)) continue;

@@ -87,6 +87,11 @@ bool Ledger::Turn() {
   return true;
 }
 
+bool Ledger::Asked() const {
+  IMGFLEET_CHECK(thread_ == nullptr);
+  return loop_->asked();
+}
+
 absl::Time Ledger::NextDue() const {
   IMGFLEET_CHECK(thread_ == nullptr);
   return loop_->next_due();
@@ -157,8 +162,17 @@ void Ledger::CancelJob(std::string job_id, Callback<absl::StatusOr<core::Job>> d
 }
 
 void Ledger::KeepReadings(Callback<absl::StatusOr<std::vector<core::Job>>> taken_up) {
-  loop_->Enqueue(Ask<std::vector<core::Job>>(
-      std::move(taken_up), 0, [](Batch& batch, auto& answer) { return batch.KeepReadings(*answer); }));
+  loop_->Enqueue(Ask<std::vector<core::Job>>(std::move(taken_up), 0, [](Batch& batch, auto& answer) {
+    return batch.KeepReadings(nullptr, *answer);
+  }));
+}
+
+void Ledger::KeepReadings(std::set<std::string> read_here,
+                          Callback<absl::StatusOr<std::vector<core::Job>>> taken_up) {
+  loop_->Enqueue(Ask<std::vector<core::Job>>(std::move(taken_up), 0,
+                                             [read_here = std::move(read_here)](Batch& batch, auto& answer) {
+                                               return batch.KeepReadings(&read_here, *answer);
+                                             }));
 }
 
 void Ledger::PauseJob(std::string job_id, bool paused, Callback<absl::StatusOr<core::Job>> done) {

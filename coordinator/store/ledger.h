@@ -27,6 +27,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -72,6 +73,8 @@ class Ledger {
 
   // Commits one batch of what was asked so far and what fell due, and calls back; true where either was there.
   bool Turn();
+  // Whether anything was asked, or heard of other coordinators, that no Turn has seen to.
+  bool Asked() const;
   // When something falls due.
   absl::Time NextDue() const;
 
@@ -96,6 +99,10 @@ class Ledger {
   // Says that this coordinator still reads what it reads, and takes up what nobody reads any more: jobs whose list can be
   // read again are the answer; an upload that is gone fails. To be called every third of reading_period.
   void KeepReadings(Callback<absl::StatusOr<std::vector<core::Job>>> taken_up);
+  // Says so of these only. What is this coordinator's by the store and not by itself (it was told that the store failed,
+  // though it was durable) lapses and is taken up as well.
+  void KeepReadings(std::set<std::string> read_here,
+                    Callback<absl::StatusOr<std::vector<core::Job>>> taken_up);
   void CancelJob(std::string job_id, Callback<absl::StatusOr<core::Job>> done);
   // Pausing takes the job's leases back at once; nothing counts as lost. FAILED_PRECONDITION where it has ended.
   void PauseJob(std::string job_id, bool paused, Callback<absl::StatusOr<core::Job>> done);

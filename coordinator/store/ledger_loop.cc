@@ -22,6 +22,14 @@ constexpr int kTries = 4;
 // How soon a lease is noticed that another coordinator gave, and that ran out because it died.
 constexpr absl::Duration kLookEvery = absl::Seconds(1);
 
+// Whom it concerns, not how much of it.
+void Join(const Ledger::Changes& more, Ledger::Changes* to) {
+  to->jobs.insert(to->jobs.end(), more.jobs.begin(), more.jobs.end());
+  to->stopped.insert(to->stopped.end(), more.stopped.begin(), more.stopped.end());
+  to->work_available |= more.work_available;
+  to->lists_waiting |= more.lists_waiting;
+}
+
 }  // namespace
 
 Ledger::Loop::Loop(std::unique_ptr<Store> store, const Clock& clock, Options options)
@@ -55,7 +63,7 @@ void Ledger::Loop::Enqueue(Command command) {
 
 bool Ledger::Loop::asked() const {
   absl::MutexLock lock(&mutex_);
-  return !queue_.empty();
+  return !queue_.empty() || heard_;
 }
 
 bool Ledger::Loop::WaitForWork() {
@@ -148,7 +156,7 @@ absl::Status Ledger::Loop::TryToCommit(Command* commands, size_t count) {
   std::set<std::string> passed_over;
   std::map<std::string, absl::Time> given;
   again_.clear();
-  RETURN_IF_ERROR(store_->Transact(declared, [&](Transaction& transaction) {
+  const absl::Status stored = store_->Transact(declared, [&](Transaction& transaction) {
     Batch batch(transaction, wall, options_, {!shared_, &jobs, &given_});
     if (recovering) RETURN_IF_ERROR(batch.Recover());
     if (sweeping) {
@@ -170,11 +178,18 @@ absl::Status Ledger::Loop::TryToCommit(Command* commands, size_t count) {
     passed_over = batch.passed_over();
     given = batch.given();
     return absl::OkStatus();
-  }));
+  });
+  if (!stored.ok()) {
+    // ABORTED says that nothing happened.
+    if (!absl::IsAborted(stored)) Join(changes, &in_doubt_);
+    return stored;
+  }
   if (sweeping) {
     next_sweep_ = begun + (more_to_delete ? kSlicePause : std::min(kSweepInterval, options_.retention / 8));
   }
   next_schedule_ = next_schedule;
+  // What seemed to fail may have been durable: then nothing changes a second time, and nobody else would tell.
+  Join(std::exchange(in_doubt_, Changes()), &changes);
   if (scheduling) next_schedule_look_ = begun + kLongestRest;
   if (!shared_) {
     next_due_ = next_due;

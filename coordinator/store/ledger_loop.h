@@ -46,7 +46,7 @@ class Ledger::Loop {
   // Makes one batch of what was asked so far and of what fell due, and answers it. Where there is neither, it
   // commits nothing but what the clock says.
   void Turn();
-  // Whether anything was asked that no Turn has answered.
+  // Whether anything was asked, or heard of others, that no Turn has seen to.
   bool asked() const;
   // When Turn has something to do although nobody asks, as far as is known.
   absl::Time next_due() const;
@@ -74,6 +74,7 @@ class Ledger::Loop {
   // Of the one that turns it.
   bool recovered_ = false;
   bool failing_ = false;
+  Changes in_doubt_;  // Of transactions that seemed to fail since the last one that did not.
   absl::Time next_due_ = absl::InfiniteFuture();     // Of shards; where the store fails, when to try again.
   absl::Time next_schedule_ = absl::InfinitePast();  // Wall.
   absl::Time next_schedule_look_ = absl::InfinitePast();  // For schedules of other coordinators.

@@ -15,10 +15,11 @@ class MemoryStore final : public Store {
  public:
   explicit MemoryStore(const Clock& clock) : clock_(clock) {}
 
-  absl::Status Transact(const Declared&, absl::FunctionRef<absl::Status(Transaction&)> body) override {
+  absl::Status Transact(const Declared& declared,
+                        absl::FunctionRef<absl::Status(Transaction&)> body) override {
     const absl::Time now = clock_.Boot();
     absl::MutexLock lock(&mutex_);
-    const std::unique_ptr<UndoableTransaction> transaction = BeginInMemory(tables_, now);
+    const std::unique_ptr<UndoableTransaction> transaction = BeginInMemory(tables_, declared, now);
     const absl::Status status = body(*transaction);
     if (!status.ok()) transaction->Undo();
     return status;

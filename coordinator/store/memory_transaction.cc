@@ -25,13 +25,26 @@ absl::Status NoSchedule(absl::string_view id) {
 
 class MemoryTransaction final : public UndoableTransaction {
  public:
-  MemoryTransaction(MemoryTables& tables, absl::Time now) : tables_(tables), now_(now) {}
+  MemoryTransaction(MemoryTables& tables, const Declared& declared, absl::Time now)
+      : tables_(tables), declared_(declared), now_(now) {}
 
   void Undo() override {
     for (auto step = undo_.rbegin(); step != undo_.rend(); ++step) (*step)();
   }
 
   absl::Time Now() const override { return now_; }
+
+  Prefetched TakePrefetched() override {
+    Prefetched found;
+    for (const std::string& id : declared_.jobs) {
+      if (const auto job = tables_.jobs.find(id); job != tables_.jobs.end())
+        found.jobs.push_back(job->second.record);
+    }
+    for (const ShardKey& key : declared_.shards) {
+      if (const MemoryShard* shard = tables_.FindShard(key)) found.shards.push_back(shard->shard);
+    }
+    return found;
+  }
 
   absl::StatusOr<std::optional<JobRecord>> GetJob(absl::string_view id) override {
     const MemoryJob* row = tables_.FindJob(id);
@@ -296,14 +309,16 @@ class MemoryTransaction final : public UndoableTransaction {
   }
 
   MemoryTables& tables_;
+  const Declared& declared_;
   const absl::Time now_;
   std::vector<std::function<void()>> undo_;
 };
 
 }  // namespace
 
-std::unique_ptr<UndoableTransaction> BeginInMemory(MemoryTables& tables, absl::Time now) {
-  return std::make_unique<MemoryTransaction>(tables, now);
+std::unique_ptr<UndoableTransaction> BeginInMemory(MemoryTables& tables, const Declared& declared,
+                                                   absl::Time now) {
+  return std::make_unique<MemoryTransaction>(tables, declared, now);
 }
 
 }  // namespace imgfleet::store

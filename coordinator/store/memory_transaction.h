@@ -16,6 +16,8 @@ class UndoableTransaction : public Transaction {
   virtual void Undo() = 0;
 };
 
-std::unique_ptr<UndoableTransaction> BeginInMemory(MemoryTables& tables, absl::Time now);
+// `declared` must outlive it.
+std::unique_ptr<UndoableTransaction> BeginInMemory(MemoryTables& tables, const Declared& declared,
+                                                   absl::Time now);
 
 }  // namespace imgfleet::store

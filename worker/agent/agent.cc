@@ -157,6 +157,11 @@ bool Agent::HasLessThan(const HeldJob& job, uint32_t part) const {
   return uint64_t{job.running} * part * jobs_.size() < options_.capacity_items;
 }
 
+bool Agent::Holds(const v1::ShardKey& shard, uint64_t epoch) const {
+  const auto known = by_shard_.find(Shard(shard.job_id(), shard.shard()));
+  return known != by_shard_.end() && held_.at(known->second)->epoch == epoch;
+}
+
 void Agent::StartWaiting() {
   std::vector<std::pair<HeldJob*, HeldLease*>> turns;
   for (HeldJob* job : waiting_) {

@@ -110,6 +110,7 @@ class Agent {
   // Holds nothing: with draining(), the process may end.
   bool idle() const { return held_.empty(); }
   size_t leases() const { return held_.size(); }
+  bool Holds(const v1::ShardKey& shard, uint64_t epoch) const;
   // Items started and not finished.
   uint32_t running() const { return running_; }
   // Items held without an acknowledged outcome.
