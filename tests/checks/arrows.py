@@ -46,6 +46,9 @@ LAYERS = {
     "cli/main": (["cli/main."], ["cli", "coordinator", "worker", "proto", "ANY common"]),
     "bench": (["bench/"], ["proto", "ANY common"]),
     # Test support that is more than one layer's, and tests of several components.
+    # Both ends of the lease protocol in one process.
+    "tests (simulation)": (["tests/simulation/"], ["coordinator/core", "coordinator/store", "coordinator/service", "worker/agent",
+                                                   "proto", "ANY common"]),
     "tests": (["tests/"], ["coordinator", "worker", "worker/task", "worker/fetch", "gateway", "cli", "proto", "ANY common"]),
     # Both ends of the lease protocol, joined by hand.
     "tests/fairness": (["tests/fairness/"], ["coordinator/core", "coordinator/service", "coordinator/store", "worker/agent", "proto",
@@ -100,7 +103,7 @@ def includes_of(top, path, folders):
     """Problems with the includes of one C++ file."""
     text = tree.read(top, path) or ""
     layer = layer_of(path)
-    for_tests = bool(TEST_FILE.search(path) or TEST_SUPPORT.search(path) or layer == "tests")
+    for_tests = bool(TEST_FILE.search(path) or TEST_SUPPORT.search(path) or str(layer).startswith("tests"))
     for match in INCLUDE.finditer(text):
         header = match.group(1)
         place = f"{path}:{text.count(chr(10), 0, match.start(1)) + 1}"
@@ -128,7 +131,7 @@ def dependencies_of(top, path, folders):
         srcs = [item.value for key in ("hdrs", "srcs") for item in getattr(given.get(key), "elts", [])
                 if isinstance(item, ast.Constant)]
         layer = layer_of(f"{package}/{srcs[0]}" if srcs else f"{package}/{given['name'].value}.h")
-        for_tests = "testonly" in given or call.func.id == "cc_test" or layer == "tests"
+        for_tests = "testonly" in given or call.func.id == "cc_test" or str(layer).startswith("tests")
         for dep in getattr(given.get("deps"), "elts", []):
             label = dep.value if isinstance(dep, ast.Constant) else ""
             if label.startswith("//") and label[2:].split("/")[0].split(":")[0] in folders:
