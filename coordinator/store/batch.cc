@@ -228,8 +228,10 @@ absl::Status Batch::Acquire(const std::string& holder, const core::Credit& credi
       continue;
     }
     ASSIGN_OR_RETURN(ShardRow * shard, NextReady(*turn));
-    if (shard == nullptr ||
-        !room.Fits(turn->share.job_id, core::LeasableItems(shard->row), shard->row.payload_bytes)) {
+    const auto fits = [&] {
+      return room.Fits(turn->share.job_id, core::LeasableItems(shard->row), shard->row.payload_bytes);
+    };
+    if (shard == nullptr || !fits()) {
       turns.erase(turn);
       continue;
     }
@@ -237,6 +239,11 @@ absl::Status Batch::Acquire(const std::string& holder, const core::Credit& credi
     ASSIGN_OR_RETURN(JobRow * job, FindJob(turn->share.job_id));
     RETURN_IF_ERROR(Settle(*job, *shard));
     if (shard->row.state != ShardState::kReady) continue;
+    // Where an item was given up, all the others may be leased again, not only half of what was suspected.
+    if (!fits()) {
+      turns.erase(turn);
+      continue;
+    }
     answer.push_back(LeaseTo(holder, *job, *shard));
     turn->share.turn = core::TurnOf(job->row);
     room.Take(turn->share.job_id, answer.back().offsets.size(), shard->row.payload_bytes);

@@ -46,6 +46,28 @@ TEST_F(LedgerByHandTest, WhatFallsDueIsToBeTurned) {
   EXPECT_EQ(ledger_->NextDue(), absl::InfiniteFuture());
 }
 
+// Halving the suspects makes leases small; giving one up makes the next lease large again.
+TEST_F(LedgerByHandTest, AnItemGivenUpMakesNoLeaseBeyondTheCredit) {
+  Submit("b");
+  ledger_->AppendShard("b", MakeNewShard(0, 8), [](const absl::Status&) {});
+  for (int lost = 0; lost < 4 * 3; ++lost) {
+    ledger_->Acquire("w", 100, 1000, [](const auto& leased) { EXPECT_EQ(leased->size(), 1u); });
+    ledger_->Turn();
+    clock_.Advance(Ledger::Options().lease_period);
+    ledger_->Turn();
+  }
+  Submit("a");
+  ledger_->AppendShard("a", MakeNewShard(0, 1), [](const absl::Status&) {});
+  ledger_->Turn();
+  size_t items = 0;
+  ledger_->Acquire("w", 2, 1000, [&](const auto& leased) {
+    for (const core::LeasedShard& shard : *leased) items += shard.offsets.size();
+  });
+  ledger_->Turn();
+  EXPECT_EQ(ledger_->GetJob("b")->counts.failed, 1u);
+  EXPECT_EQ(items, 1u);
+}
+
 TEST_F(LedgerByHandTest, WhatWasNotTurnedIsDroppedAtTheEnd) {
   Submit("a");
   ledger_.reset();

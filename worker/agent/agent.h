@@ -11,7 +11,9 @@
 //
 // Promises: an outcome is given up only when the coordinator has acknowledged it or the lease is void; a
 // chunk that was not acknowledged is sent again after a reconnect, byte for byte; a lease that was not
-// renewed for its period is abandoned here before the coordinator gives it to another.
+// renewed for its period is abandoned here before the coordinator gives it to another, as long as the reports
+// that are sent arrive: on a stream that stalls it may be held here a while longer, and what is sent of it is
+// stale.
 //
 // Whose item is next: that of the job with the fewest running, so that a large job delays no small one. The last eighth of
 // the room is for jobs that have next to nothing running, and their items are urgent where there are other jobs: the engine
