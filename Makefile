@@ -6,10 +6,12 @@ export IMGFLEET_CACHE ?= $(HOME)/.cache/imgfleet
 BAZEL_FLAGS ?= --disk_cache=$(IMGFLEET_CACHE)/bazel
 TARGETS ?= //...
 FUZZ_SECONDS ?= 60
+SOAK_SEEDS ?= 1000000
+SOAK_FIRST ?= 1
 CXX_FILES = git ls-files -z -- '*.cc' '*.h'
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test format format-check asan ubsan tsan fuzz mutants chaos coverage bench big compile-commands clean
+.PHONY: help run build test format format-check asan ubsan tsan fuzz mutants soak chaos coverage bench big compile-commands clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -51,6 +53,11 @@ chaos: ## kill, freeze, cut off and starve a running fleet, and compare every ou
 	@bazel build $(BAZEL_FLAGS) //tests/chaos:libfaults.so //coordinator:imgfleet-coordinator //worker:imgfleet-worker \
 	  //gateway:imgfleet-gateway
 	@tests/chaos/chaos.py $(CHAOS)
+
+soak: ## play SOAK_SEEDS (a million) fleets in simulated time on all cores, from SOAK_FIRST (1) on
+	@tools/setup.sh build
+	@bazel build $(BAZEL_FLAGS) //tests/simulation:simulate
+	@tests/simulation/soak.py --seeds $(SOAK_SEEDS) --first $(SOAK_FIRST)
 
 coverage: ## line coverage of all tests, as HTML
 	@tools/setup.sh build demo test coverage

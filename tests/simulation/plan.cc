@@ -111,8 +111,7 @@ bool Plan::Orderly() const {
   const bool poisoned =
       std::any_of(jobs.begin(), jobs.end(), [](const JobPlan& job) { return job.poisoned(); });
   return skew == 0 && !poisoned && std::all_of(faults.begin(), faults.end(), [](const Fault& fault) {
-           return fault.kind == FaultKind::kStall || fault.kind == FaultKind::kStoreIsSlow ||
-                  fault.kind == FaultKind::kStoreFails;
+           return fault.kind == FaultKind::kStoreIsSlow;
          });
 }
 
@@ -151,6 +150,15 @@ Plan MakePlan(uint64_t seed) {
     fault.lasts = HowLong(faults, fault.kind);
     fault.whom = static_cast<uint32_t>(faults.Below(1000));
     fault.chance = faults.Chance(0.5) ? 1 : 0.3;
+    if (fault.kind == FaultKind::kStall && faults.Chance(0.4)) {
+      // What it hands back while nothing moves arrives when others have its leases.
+      fault.lasts = faults.Between(absl::Seconds(11), absl::Seconds(15));
+      Fault drain = fault;
+      drain.kind = FaultKind::kDrainWorker;
+      drain.at += faults.Between(absl::Milliseconds(10), absl::Seconds(3));
+      drain.lasts = faults.Between(absl::ZeroDuration(), absl::Seconds(1));
+      plan.faults.push_back(drain);
+    }
     plan.faults_end = std::max(plan.faults_end, fault.at + fault.lasts);
     plan.faults.push_back(fault);
   }

@@ -82,8 +82,8 @@ struct Plan {
   absl::Time faults_end;  // From here on nothing goes wrong any more.
 
   bool Has(FaultKind kind) const;
-  // Leases end only by being finished, handed back, or lapsing under a clock that all agree on: a worker lets go of one
-  // before another can get it.
+  // What is reported arrives and takes effect, under a clock that all agree on: a worker lets go of a lease before another
+  // can get it.
   bool Orderly() const;
   // Nothing goes wrong at all but that messages and transactions take their time: no item is fetched twice.
   bool Calm() const;

@@ -180,21 +180,29 @@ void Promises::CheckRow(JobTruth& job, const core::Shard& row) {
                  static_cast<int>(row.state));
   }
   if (row.epoch < old.epoch) return Break("%s: epoch %d after %d", Name(row.key), row.epoch, old.epoch);
-  const bool running = old.state == core::ShardState::kLeased && !old.holder.empty();
-  if (running && row.epoch > old.epoch) {
-    const core::LeaseRef lease{row.key, old.epoch};
-    const auto grant = shard.grants.find(old.epoch);
+  const core::Shard& lease = shard.lease;
+  if (row.epoch > lease.epoch && !lease.holder.empty()) {
+    const auto grant = shard.grants.find(lease.epoch);
     const bool known = grant != shard.grants.end();
-    const bool handed_back = known && grant->second.handed_back;
-    bool finished = known;
-    for (uint32_t offset = 0; known && offset < row.items; ++offset) {
-      if (grant->second.covers[offset] && !shard.has[offset]) finished = false;
+    bool over = known && grant->second.handed_back;
+    if (known && !over) {
+      over = true;
+      for (uint32_t offset = 0; offset < row.items; ++offset) {
+        if (grant->second.covers[offset] && !shard.has[offset]) over = false;
+      }
     }
-    const bool lapsed = old.due <= store_now_;
-    if (!handed_back && !finished && (!lapsed || plan_.Orderly()) && holds_(old.holder, lease)) {
+    const bool lapsed = shard.lapsed || lease.due <= store_now_;
+    if (!over && (!lapsed || plan_.Orderly()) && holds_(lease.holder, {row.key, lease.epoch})) {
       return Break("%s: given away under epoch %d while %s holds it under %d%s", Name(row.key), row.epoch,
-                   old.holder, old.epoch, lapsed ? "" : ", before it lapsed");
+                   lease.holder, lease.epoch, lapsed ? "" : ", before it lapsed");
     }
+  }
+  // What the store said last of a lease counts, also once its row is empty again.
+  if (!row.holder.empty()) {
+    // Judged when it is seen first: the next coordinator may have another clock.
+    const bool known = shard.lapsed && shard.lease.epoch == row.epoch;
+    shard.lapsed = row.state == core::ShardState::kReady && (known || row.due <= store_now_);
+    shard.lease = row;
   }
   CheckLost(shard, row);
   shard.row = row;

@@ -96,6 +96,8 @@ class Promises {
   };
   struct ShardTruth {
     core::Shard row;
+    core::Shard lease;      // The row when it had a holder last,
+    bool lapsed = false;    // and whether that had lapsed.
     std::vector<bool> has;  // By offset: an outcome.
     uint32_t outcomes = 0;
     std::map<uint64_t, Grant> grants;  // By epoch.
