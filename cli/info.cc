@@ -32,6 +32,7 @@ v1::UploadJobRequest FirstMessage(const InfoOptions& options) {
   spec.mutable_limits()->mutable_attempt_timeout()->set_nanos(
       static_cast<int32_t>(micros % 1'000'000 * 1000));
   spec.mutable_limits()->set_max_attempts(options.max_attempts);
+  first.set_priority(options.priority);
   first.mutable_list()->set_format(options.list_format);
   first.mutable_list()->set_url_column(options.url_column);
   first.mutable_list()->set_id_column(options.id_column);

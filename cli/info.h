@@ -26,6 +26,7 @@ struct InfoOptions {
   v1::Depth depth = v1::HEADER;
   absl::Duration attempt_timeout = absl::Seconds(30);
   uint32_t max_attempts = 3;
+  int32_t priority = 0;
   bool quiet = false;
   // Only named in messages.
   std::string server;  // Empty: the work is done in this process.

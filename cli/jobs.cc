@@ -30,25 +30,43 @@ absl::Status List(v1::Jobs::StubInterface& jobs, const Clock& clock, Output& out
   return output.Flush();
 }
 
-absl::Status Get(const std::string& id, v1::Jobs::StubInterface& jobs, const Clock& clock, Output& output) {
-  v1::GetJobRequest request;
-  request.set_id(id);
+using Stub = v1::Jobs::StubInterface;
+
+// One call that is answered with a job, which is printed.
+template <typename Request>
+absl::Status Ask(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, v1::Job*),
+                 const Request& request, Stub& jobs, const Clock& clock, Output& output) {
   grpc::ClientContext context;
   v1::Job job;
-  RETURN_IF_ERROR(FromGrpc(jobs.GetJob(&context, request, &job)));
+  RETURN_IF_ERROR(FromGrpc((jobs.*method)(&context, request, &job)));
   RETURN_IF_ERROR(Print(job, clock, output));
   return output.Flush();
 }
 
-absl::Status Cancel(const std::string& id, v1::Jobs::StubInterface& jobs, const Clock& clock,
-                    Output& output) {
-  v1::CancelJobRequest request;
+template <typename Request>
+Request About(const std::string& id) {
+  Request request;
   request.set_id(id);
-  grpc::ClientContext context;
-  v1::Job job;
-  RETURN_IF_ERROR(FromGrpc(jobs.CancelJob(&context, request, &job)));
-  RETURN_IF_ERROR(Print(job, clock, output));
-  return output.Flush();
+  return request;
+}
+
+absl::Status Control(const JobsOptions& options, Stub& jobs, const Clock& clock, Output& output) {
+  const std::string& id = options.job_id;
+  if (options.action == "get") return Ask(&Stub::GetJob, About<v1::GetJobRequest>(id), jobs, clock, output);
+  if (options.action == "cancel")
+    return Ask(&Stub::CancelJob, About<v1::CancelJobRequest>(id), jobs, clock, output);
+  if (options.action == "pause")
+    return Ask(&Stub::PauseJob, About<v1::PauseJobRequest>(id), jobs, clock, output);
+  if (options.action == "resume")
+    return Ask(&Stub::ResumeJob, About<v1::ResumeJobRequest>(id), jobs, clock, output);
+  if (options.action == "retry") {
+    auto retry = About<v1::RetryFailedRequest>(id);
+    retry.set_priority(options.priority);
+    return Ask(&Stub::RetryFailed, retry, jobs, clock, output);
+  }
+  auto prioritize = About<v1::PrioritizeJobRequest>(id);
+  prioritize.set_priority(options.priority);
+  return Ask(&Stub::PrioritizeJob, prioritize, jobs, clock, output);
 }
 
 absl::Status Results(const JobsOptions& options, v1::Jobs::StubInterface& jobs, Output& output,
@@ -66,10 +84,13 @@ int RunJobs(const JobsOptions& options, v1::Jobs::StubInterface& jobs, Interrupt
             const Clock& clock) {
   Output output(STDOUT_FILENO);
   absl::Status status;
-  if (options.action == "list") status = List(jobs, clock, output);
-  if (options.action == "get") status = Get(options.job_id, jobs, clock, output);
-  if (options.action == "cancel") status = Cancel(options.job_id, jobs, clock, output);
-  if (options.action == "results") status = Results(options, jobs, output, interrupt);
+  if (options.action == "list") {
+    status = List(jobs, clock, output);
+  } else if (options.action == "results") {
+    status = Results(options, jobs, output, interrupt);
+  } else {
+    status = Control(options, jobs, clock, output);
+  }
   if (output.closed()) return kAllMeasured;
   if (interrupt.requested()) return kInterrupted;
   return status.ok() ? kAllMeasured : Complain(status, options.server);

@@ -12,10 +12,11 @@
 namespace imgfleet::cli {
 
 struct JobsOptions {
-  std::string action;  // One of list, get, results, cancel.
+  std::string action;  // One of list, get, results, pause, resume, cancel, retry, prioritize.
   std::string job_id;  // For all but list.
   Format format = Format::kNdjson;
   uint64_t from_index = 0;
+  int32_t priority = 0;  // Of prioritize, and of the job that retry makes.
   std::string server;
 };
 

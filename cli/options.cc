@@ -14,6 +14,11 @@ void DeclareFormat(config::Command& command, Format* format) {
                  "How outcomes are written to standard output.");
 }
 
+constexpr const char* kActions[] = {"list",   "get",    "results", "pause",
+                                    "resume", "cancel", "retry",   "prioritize"};
+constexpr char kActionsHelp[] =
+    "One of list, get, results, pause, resume, cancel, retry (what failed, as a new job), prioritize.";
+
 constexpr char kInMemory[] = "memory:";
 
 absl::Status CheckCidr(const std::string& value) { return Cidr::Parse(value).status(); }
@@ -65,6 +70,8 @@ void DeclareInfo(config::Command& command, Options& options) {
   command.Duration("timeout", &info.attempt_timeout, absl::Milliseconds(1), absl::Minutes(10),
                    "For one attempt at one image.");
   command.Integer("attempts", &info.max_attempts, 1, 10, "Attempts at an image whose failure may pass.");
+  command.Integer("priority", &info.priority, -4, 4,
+                  "The job's; each step is twice the share of the step below. With --server.");
   command.Switch("quiet", &info.quiet, "No progress bar and no closing sentence.");
 }
 
@@ -82,16 +89,18 @@ absl::Status CheckJobs(const Options& options) {
 
 void DeclareJobs(config::Command& command, Options& options) {
   JobsOptions& jobs = options.jobs;
-  command.Positional("action", &jobs.action, "One of list, get, results, cancel.", true);
+  command.Positional("action", &jobs.action, kActionsHelp, true);
   command.Positional("job", &jobs.job_id, "The job's id; not for list.", /*required=*/false);
   DeclareFormat(command, &jobs.format);
   command.Integer("from-index", &jobs.from_index, 0, int64_t{1} << 53, "results: the first item wanted.");
+  command.Integer("priority", &jobs.priority, -4, 4,
+                  "prioritize, retry: the job's; each step is twice the share of the step below.");
   command.Check([&jobs] {
-    for (const char* action : {"list", "get", "results", "cancel"}) {
+    for (const char* action : kActions) {
       if (jobs.action == action) return absl::OkStatus();
     }
-    return absl::InvalidArgumentError(
-        absl::StrCat("there is no action \"", jobs.action, "\": one of list, get, results, cancel"));
+    return absl::InvalidArgumentError(absl::StrCat("there is no action \"", jobs.action, "\": o",
+                                                   absl::string_view(kActionsHelp).substr(1)));
   });
   command.Check([&options] { return CheckJobs(options); });
 }

@@ -246,6 +246,7 @@ Task<bool> HttpConnection::ServeOne() {
   request.accept = std::string(View(message[http::field::accept]));
   request.content_type = std::string(View(message[http::field::content_type]));
   request.fetch_site = std::string(View(message["Sec-Fetch-Site"]));
+  request.idempotency_key = std::string(View(message["Idempotency-Key"]));
   request.body = std::move(parser.get().body());
 
   HttpResponse response(*this, request.head, message.version() < 11, message.keep_alive());

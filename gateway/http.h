@@ -21,6 +21,7 @@ struct Request {
   std::string accept;
   std::string content_type;
   std::string fetch_site;  // Sec-Fetch-Site: what a browser says about who sent it.
+  std::string idempotency_key;
   std::string body;
   std::string id;  // What stood for {id} in the route.
 

@@ -1,4 +1,6 @@
 // The API of our own: jobs, their state and their results.
+#include <openssl/sha.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -42,6 +44,14 @@ namespace {
 
 using Async = v1::Jobs::StubInterface::async_interface;
 
+template <typename Message>
+using Method = void (Async::*)(grpc::ClientContext*, const Message*, v1::Job*,
+                               std::function<void(grpc::Status)>);
+constexpr Method<v1::CancelJobRequest> kCancel = &Async::CancelJob;
+constexpr Method<v1::PauseJobRequest> kPause = &Async::PauseJob;
+constexpr Method<v1::ResumeJobRequest> kResume = &Async::ResumeJob;
+constexpr Method<v1::RetryFailedRequest> kRetry = &Async::RetryFailed;
+
 constexpr uint32_t kMaxPageSize = 1000;
 
 std::string JobJson(const Backend& backend, const v1::Job& job) {
@@ -49,6 +59,32 @@ std::string JobJson(const Backend& backend, const v1::Job& job) {
   outcome::AppendJobJson(job, backend.clock.Wall(), body);
   body += '\n';
   return body;
+}
+
+// The coordinator reads the list itself, each time anew: the path is one below its own list folders.
+Task<absl::Status> CreateSchedule(const Backend& backend, const Submission& submission, Response& response) {
+  v1::CreateScheduleRequest create;
+  v1::Schedule& schedule = *create.mutable_schedule();
+  schedule.set_display_name(submission.spec.display_name());
+  *schedule.mutable_spec() = submission.spec;
+  schedule.mutable_file()->set_path(submission.filepath);
+  schedule.set_priority(submission.priority);
+  if (submission.cron.empty()) {
+    schedule.mutable_every()->set_seconds(submission.every_seconds);
+  } else {
+    schedule.set_cron(submission.cron);
+  }
+  const auto made = co_await Call(backend.jobs.async(), &Async::CreateSchedule, create, backend.call_timeout);
+  if (!made.ok()) co_return co_await response.Send(Problem(made.status()));
+  std::string body = "{\"schedule_id\":";
+  outcome::AppendJsonString(made->id(), body);
+  body += ",\"next_time\":";
+  outcome::AppendJsonString(
+      absl::FormatTime(absl::RFC3339_sec, absl::FromUnixSeconds(made->next_time().seconds()),
+                       absl::UTCTimeZone()),
+      body);
+  body += "}\n";
+  co_return co_await response.Send(Json(201, std::move(body)));
 }
 
 Task<absl::Status> CreateJob(const Backend& backend, const Request& request, Response& response) {
@@ -63,6 +99,15 @@ Task<absl::Status> CreateJob(const Backend& backend, const Request& request, Res
         Problem(400, "INVALID_ARGUMENT", std::string(submission.status().message())));
   }
   if (!submission.ok()) co_return co_await response.Send(Problem(submission.status()));
+  if (submission->every_seconds > 0 || !submission->cron.empty()) {
+    co_return co_await CreateSchedule(backend, *submission, response);
+  }
+  if (!request.idempotency_key.empty()) {
+    submission->idempotency_key = request.idempotency_key;
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    SHA256(reinterpret_cast<const unsigned char*>(request.body.data()), request.body.size(), digest);
+    submission->request_hash.assign(reinterpret_cast<const char*>(digest), sizeof digest);
+  }
   const absl::StatusOr<v1::Job> job = co_await Submit(backend, *submission, response.client_gone());
   if (!job.ok()) co_return co_await response.Send(Problem(job.status()));
   Reply reply = Json(202, JobJson(backend, *job));
@@ -115,17 +160,22 @@ Task<absl::Status> GetJob(const Backend& backend, const Request& request, Respon
   co_return co_await response.Send(std::move(reply));
 }
 
-Task<absl::Status> CancelJob(const Backend& backend, const Request& request, Response& response) {
+// POST /api/v1/jobs/{id}:verb. `code` is 202 where the answer is another job, which goes on by itself.
+template <typename Message, auto kMethod, unsigned kCode = 200>
+Task<absl::Status> Control(const Backend& backend, const Request& request, Response& response) {
   if (IsCrossSite(request))
     co_return co_await response.Send(Problem(403, "PERMISSION_DENIED", "not from another site"));
   if (!IsUuid(request.id)) {
     co_return co_await response.Send(Problem(404, "NOT_FOUND", absl::StrCat("there is no job ", request.id)));
   }
-  v1::CancelJobRequest cancel;
-  cancel.set_id(absl::AsciiStrToLower(request.id));
-  const auto job = co_await Call(backend.jobs.async(), &Async::CancelJob, cancel, backend.call_timeout);
+  Message message;
+  message.set_id(absl::AsciiStrToLower(request.id));
+  const absl::StatusOr<v1::Job> job =
+      co_await Call(backend.jobs.async(), kMethod, message, backend.call_timeout);
   if (!job.ok()) co_return co_await response.Send(Problem(job.status()));
-  co_return co_await response.Send(Json(200, JobJson(backend, *job)));
+  Reply reply = Json(kCode, JobJson(backend, *job));
+  if (kCode == 202) reply.head.headers.emplace_back("Location", absl::StrCat("/api/v1/jobs/", job->id()));
+  co_return co_await response.Send(std::move(reply));
 }
 
 Task<absl::Status> GetResults(const Backend& backend, const Request& request, Response& response) {
@@ -150,7 +200,10 @@ void AddJobRoutes(const Backend& backend, Router& router) {
   add("GET", "/api/v1/jobs", ListJobs);
   add("GET", "/api/v1/jobs/{id}", GetJob);
   add("GET", "/api/v1/jobs/{id}/results", GetResults);
-  add("POST", "/api/v1/jobs/{id}:cancel", CancelJob);
+  add("POST", "/api/v1/jobs/{id}:cancel", Control<v1::CancelJobRequest, kCancel>);
+  add("POST", "/api/v1/jobs/{id}:pause", Control<v1::PauseJobRequest, kPause>);
+  add("POST", "/api/v1/jobs/{id}:resume", Control<v1::ResumeJobRequest, kResume>);
+  add("POST", "/api/v1/jobs/{id}:retryFailed", Control<v1::RetryFailedRequest, kRetry, 202>);
 }
 
 }  // namespace imgfleet::gateway

@@ -120,8 +120,26 @@ absl::Status ReadLimits(const json::value& value, v1::FetchLimits& limits) {
   return absl::OkStatus();
 }
 
+absl::Status ReadSchedule(const json::value& value, Submission& submission) {
+  const json::object* object = value.if_object();
+  if (object == nullptr || object->size() != 1) {
+    return Wrong("schedule", "is to be {\"every_seconds\": ...} or {\"cron\": ...}");
+  }
+  const auto& [key, given] = *object->begin();
+  if (key == "every_seconds" && given.is_int64() && given.get_int64() > 0) {
+    submission.every_seconds = given.get_int64();
+  } else if (key == "cron" && given.is_string() && !given.get_string().empty()) {
+    submission.cron = std::string(View(given.get_string()));
+  } else {
+    return Wrong("schedule", "is to hold a positive whole number of seconds or a cron expression");
+  }
+  return absl::OkStatus();
+}
+
 // A member that is not the list. Sets `known` to whether there is one of that name.
-absl::Status ReadOption(absl::string_view key, const json::value& value, v1::JobSpec& spec, bool& known) {
+absl::Status ReadOption(absl::string_view key, const json::value& value, Submission& submission,
+                        bool& known) {
+  v1::JobSpec& spec = submission.spec;
   known = true;
   if (key == "kind") {
     if (value.is_string() && value.get_string() == "measure") return absl::OkStatus();
@@ -132,6 +150,14 @@ absl::Status ReadOption(absl::string_view key, const json::value& value, v1::Job
     spec.set_display_name(std::string(View(value.get_string())));
     return absl::OkStatus();
   }
+  if (key == "priority") {
+    if (!value.is_int64() || value.get_int64() < -4 || value.get_int64() > 4) {
+      return Wrong("priority", "is to be a whole number from -4 to 4");
+    }
+    submission.priority = static_cast<int32_t>(value.get_int64());
+    return absl::OkStatus();
+  }
+  if (key == "schedule") return ReadSchedule(value, submission);
   if (key == "limits") return ReadLimits(value, *spec.mutable_limits());
   known = false;
   return absl::OkStatus();
@@ -169,7 +195,7 @@ absl::StatusOr<Submission> ParseSubmission(absl::string_view body, Strangers str
       RETURN_IF_ERROR(ReadDepth(value, *submission.spec.mutable_measure()));
     } else if (strangers == Strangers::kRefuse) {
       bool known = false;
-      RETURN_IF_ERROR(ReadOption(name, value, submission.spec, known));
+      RETURN_IF_ERROR(ReadOption(name, value, submission, known));
       if (!known) return Wrong(name, "is not known here");
     }
   }
@@ -178,6 +204,10 @@ absl::StatusOr<Submission> ParseSubmission(absl::string_view body, Strangers str
     return absl::InvalidArgumentError("only one of \"filepath\", \"urls\" and \"items\" can be given");
   submission.list = std::move(given.lines);
   submission.few = std::move(given.few);
+  const bool scheduled = submission.every_seconds > 0 || !submission.cron.empty();
+  if (scheduled && submission.filepath.empty()) {
+    return Wrong("schedule", "wants a list that is read anew each time: name it as \"filepath\"");
+  }
   if (submission.filepath.empty() && submission.list.empty()) {
     submission.list = "id\turl\n";
     submission.list_format = v1::TSV;

@@ -10,7 +10,8 @@
 //
 // and for POST /api/v1/jobs:
 //
-//   "kind": "measure", "name": "for people",
+//   "kind": "measure", "name": "for people", "priority": -4 to 4,
+//   "schedule": {"every_seconds": 3600} or {"cron": "30 4 * * mon"}, in UTC, with "filepath" alone
 //   "limits": {"attempt_timeout_ms": 30000, "max_attempts": 3, "max_body_bytes": 67108864}
 #pragma once
 
@@ -34,6 +35,13 @@ struct Submission {
   // The same items where they are few, kFew at most; else empty.
   std::vector<v1::Item> few;
   static constexpr size_t kFew = 64;
+  int32_t priority = 0;
+  // Where the job is to come again and again; neither is set otherwise.
+  int64_t every_seconds = 0;
+  std::string cron;
+  // From the Idempotency-Key header; and what tells one request under it from another.
+  std::string idempotency_key;
+  std::string request_hash;
 };
 
 // Whether members that are not listed above are refused (jobs) or passed over (API v1, whose clients send

@@ -13,6 +13,9 @@ Task<std::shared_ptr<Upload>> Upload::Start(v1::Jobs::Stub& stub, const Submissi
   const std::shared_ptr<Upload> upload(new Upload(std::move(source)));
   v1::UploadJobRequest& first = upload->stream_.request();
   *first.mutable_spec() = submission.spec;
+  first.set_priority(submission.priority);
+  first.set_idempotency_key(submission.idempotency_key);
+  first.set_request_hash(submission.request_hash);
   if (submission.filepath.empty()) {
     first.mutable_list()->set_path("request");
     first.mutable_list()->set_format(submission.list_format);

@@ -70,6 +70,15 @@ void AppendJobJson(const v1::Job& job, absl::Time now, std::string& out) {
     out += ",\"failure\":";
     AppendJsonString(job.failure(), out);
   }
+  absl::StrAppend(&out, ",\"priority\":", job.priority(), ",\"paused\":", job.paused() ? "true" : "false");
+  if (!job.parent_id().empty()) {
+    out += ",\"parent_id\":";
+    AppendJsonString(job.parent_id(), out);
+  }
+  if (!job.schedule_id().empty()) {
+    out += ",\"schedule_id\":";
+    AppendJsonString(job.schedule_id(), out);
+  }
   absl::StrAppend(&out, ",\"create_time\":", Rfc3339(job.create_time()),
                   ",\"end_time\":", job.has_end_time() ? Rfc3339(job.end_time()) : "null",
                   ",\"last_commit_seq\":", job.last_commit_seq(), "}");

@@ -211,7 +211,7 @@ TEST(JsonTest, JobOfTheRestApi) {
       out,
       R"({"id":"0190","state":"RUNNING","kind":"measure","display_name":"a \"list\"","items":5005,"succeeded":3995,)"
       R"("failed":5,"pending":1005,"reasons":{"DNS_FAILURE":5},"fetched_bytes":0,"items_per_second":500.0,)"
-      R"("eta_seconds":2.0,"summary":"","create_time":"2023-11-14T22:13:20.000500Z","end_time":null,)"
+      R"("eta_seconds":2.0,"summary":"","priority":0,"paused":false,"create_time":"2023-11-14T22:13:20.000500Z","end_time":null,)"
       R"("last_commit_seq":0})");
   job.set_state(v1::Job::FAILED);
   job.set_failure("l.tsv.gz:7: cut off");

@@ -74,6 +74,30 @@ class GrpcurlTest(harness.ClusterTest):
                           [(row["format"], row["width"], row["height"], row["size_bytes"]) for row in log[f"/{i}.jpg"]])
         self.assertIn(job["id"], self.grpcurl("imgfleet.v1.Jobs/ListJobs"))
 
+    def test_pauses_resumes_and_tries_again(self):
+        origin = f"http://127.0.0.1:{self.cluster.origin['http']}"
+        items = [{"url": f"{origin}/{i}.jpg"} for i in range(3)] + [{"url": "http://127.0.0.1:9/refused.jpg"}]
+        request = {"spec": {"measure": {}}, "items": {"items": items}, "idempotency_key": "grpcurl", "priority": 1}
+        job = json.loads(self.grpcurl("imgfleet.v1.Jobs/CreateJob", request=request))
+        self.assertEqual(json.loads(self.grpcurl("imgfleet.v1.Jobs/CreateJob", request=request))["id"], job["id"])
+        self.grpcurl("imgfleet.v1.Jobs/WatchJob", request={"id": job["id"]})
+        again = json.loads(self.grpcurl("imgfleet.v1.Jobs/RetryFailed", request={"id": job["id"]}))
+        self.assertEqual(again["parentId" if "parentId" in again else "parent_id"], job["id"])
+        last = messages(self.grpcurl("imgfleet.v1.Jobs/WatchJob", request={"id": again["id"]}))[-1]
+        self.assertEqual((last["state"], last["items"], last["failed"]), ("COMPLETED", "1", "1"))
+        steps = messages(self.grpcurl("imgfleet.v1.Jobs/ReadResults", request={"job_id": again["id"]}))
+        self.assertEqual([int(o["index"]) for step in steps for o in step["outcomes"]], [3])
+        slow = [{"url": "http://192.0.2.1/"}] * 20
+        job = json.loads(self.grpcurl("imgfleet.v1.Jobs/CreateJob",
+                                      request={"spec": {"measure": {}}, "items": {"items": slow}, "priority": -4}))
+        for verb, paused in (("PauseJob", True), ("ResumeJob", False)):
+            try:
+                answer = json.loads(self.grpcurl(f"imgfleet.v1.Jobs/{verb}", request={"id": job["id"]}))
+            except AssertionError as ended:
+                self.assertIn("has ended", str(ended))
+            else:
+                self.assertEqual(answer.get("paused", False), paused)
+
     def test_what_is_not_there_is_said(self):
         done = subprocess.run([harness.tool("grpcurl"), "-plaintext", "-d", '{"id": "no-such-job"}',
                                self.cluster.coordinator_address(), "imgfleet.v1.Jobs/GetJob"], stderr=subprocess.PIPE,
