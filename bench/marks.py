@@ -14,6 +14,9 @@ class Found:
     tls_memory: object = None
     lookups: float = None  # Names a second, by the engine.
     bare_lookups: float = None  # The same by libcurl's own resolver.
+    idle_extra: object = None  # What one URL through the gateway takes longer than fetched directly,
+    busy_extra: object = None  # and beside a large job.
+    tiny_job_seconds: float = None  # A job of one item beside a large one.
 
     def runs(self, scenario, client):
         return [cost for cost in self.costs[scenario].get(client, []) if cost.ok == cost.items]
@@ -62,6 +65,12 @@ def overall(found):
                                   (" of the bare loop", None, found.bare_memory)):
         if footprint:
             yield f"MB of memory{says} with {footprint.in_flight:,} in flight", mark, False, footprint.peak_bytes / 1e6
+    for where, more in (("on an idle cluster", found.idle_extra), ("beside a large job", found.busy_extra)):
+        if more:
+            yield f"ms that one URL through the gateway takes more, median, {where}", 1, False, more.median_ms
+            yield f"the same, 99th percentile, {where}", 3, False, more.p99_ms
+    if found.tiny_job_seconds is not None:
+        yield "seconds for a job of one item beside a large one", 1, False, found.tiny_job_seconds
     yield "distinct hosts looked up a second, engine and all", 10_000, True, found.lookups
     yield "the same by libcurl's resolver, a thread each", None, True, found.bare_lookups
 

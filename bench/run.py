@@ -20,6 +20,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import coordinator  # noqa: E402
 import corpus  # noqa: E402
+import express  # noqa: E402
 import marks  # noqa: E402
 import memory  # noqa: E402
 from clients import CLIENTS, Trouble, Work  # noqa: E402
@@ -172,6 +173,8 @@ def main():
                 say(*report(scenario, found.costs[scenario.name]))
             if options.whole:
                 found.reference_seconds = reference(options, origin, names, images, work_folder)
+                urls = [origin.url(SCENARIOS["plain"], name) for name in names]
+                found.idle_extra, found.busy_extra, found.tiny_job_seconds = express.measure(options.programs, work_folder, urls)
         if options.whole:
             footprints(options, found, names, images, work_folder)
             lookups(options, found)
