@@ -12,6 +12,7 @@
 #include "coordinator/service/jobs_service.h"
 #include "coordinator/service/ledger_metrics.h"
 #include "coordinator/service/list_files.h"
+#include "coordinator/service/origin_desk.h"
 #include "coordinator/service/threads.h"
 #include "coordinator/service/workers_service.h"
 #include "coordinator/store/ledger.h"
@@ -40,6 +41,9 @@ service::WorkersService::Options WorkersOptions(const Coordinator::Options& opti
   workers.session.lease_period = options.lease_period;
   workers.session.report_interval = options.lease_period / 3;
   workers.max_stream_age = options.max_stream_age;
+  for (const std::string& text : options.origin_limits) {
+    if (auto limit = service::ParseOriginLimit(text); limit.ok()) workers.origins.limits.insert(*limit);
+  }
   return workers;
 }
 
@@ -179,6 +183,9 @@ class Coordinator::Parts {
 absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(const Options& options,
                                                                 metrics::Registry& metrics,
                                                                 const Clock& clock) {
+  for (const std::string& limit : options.origin_limits) {
+    RETURN_IF_ERROR(Annotate(service::ParseOriginLimit(limit).status(), "--origin-limit"));
+  }
   if (!options.list_roots.empty()) RETURN_IF_ERROR(CheckListRoots(options.list_roots));
   ASSIGN_OR_RETURN(std::unique_ptr<store::Store> store, store::OpenStore(options.store, clock));
   auto parts = std::make_unique<Parts>(options, std::move(store), metrics, clock);

@@ -36,6 +36,7 @@ class Coordinator {
     std::vector<std::string> list_roots;
     std::string spool;  // Folder for temporary files, of large lists; empty: $TMPDIR, or /tmp.
     absl::Duration lease_period = absl::Seconds(15);
+    std::vector<std::string> origin_limits;  // HOST=CONCURRENCY[,RATE/s].
     core::Quotas quotas;
     absl::Duration retention = absl::InfiniteDuration();  // Of jobs that have ended.
     absl::Duration max_stream_age = absl::Minutes(10);    // Of a worker's stream.

@@ -41,6 +41,8 @@ struct Settings {
     program.Texts("list-root", "DIR", &coordinator.list_roots, "A folder that jobs may name list files in.");
     program.Text("spool", "DIR", &coordinator.spool,
                  "The folder for temporary files: ids of long lists. Empty: $TMPDIR, or /tmp.");
+    program.Texts("origin-limit", "HOST=CONCURRENCY[,RATE/s]", &coordinator.origin_limits,
+                  "What all workers together may ask of a host: requests at a time, and a second.");
     program.Duration("lease-period", &coordinator.lease_period, absl::Seconds(1), absl::Hours(1),
                      "How long a worker's lease holds without a word from it.");
     program.Texts("quota", "OWNER=QUOTA", &quotas,

@@ -102,6 +102,7 @@ void WorkSession::OnHello(const v1::Hello& hello) {
   welcome->set_protocol(kProtocolVersion);
   ToProto(options_.lease_period, welcome->mutable_lease_period());
   ToProto(options_.report_interval, welcome->mutable_report_interval());
+  welcome->set_deals_origins(options_.deals_origins);
 }
 
 void WorkSession::OnReport(const v1::Report& report) {

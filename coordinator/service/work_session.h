@@ -62,6 +62,7 @@ class WorkSession {
   struct Options {
     absl::Duration lease_period = absl::Seconds(15);
     absl::Duration report_interval = absl::Seconds(5);
+    bool deals_origins = false;  // Welcome.deals_origins.
   };
 
   struct Output {

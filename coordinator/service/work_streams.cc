@@ -76,8 +76,21 @@ std::string WorkStream::worker_id() const {
   return session_.worker_id();
 }
 
+void WorkStream::Send(v1::CoordinatorMessage message) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (finished_) return;
+    outgoing_.push_back(std::move(message));
+  }
+  Do([](WorkSession&) {});
+}
+
 void WorkStream::OnRead(const v1::WorkerMessage& message) {
   Do([&](WorkSession& session) { session.Received(message); });
+  if (message.has_origins() && streams_.origins_ != nullptr) {
+    if (const std::string worker = worker_id(); !worker.empty())
+      streams_.origins_->Report(worker, message.origins());
+  }
   if (message.has_hello()) Entered();
   absl::MutexLock lock(&mutex_);
   reading_ = !finished_ && !Stuffed();
@@ -260,6 +273,7 @@ void WorkStreams::Leave(const std::string& worker_id, const std::shared_ptr<Work
     counters_->streams.Set(static_cast<double>(by_worker_.size()));
   }
   if (!current) return;
+  if (origins_ != nullptr) origins_->Left(worker_id);
   Disconnected(worker_id);
   if (worker_left_ != nullptr) worker_left_();
 }
@@ -267,6 +281,16 @@ void WorkStreams::Leave(const std::string& worker_id, const std::shared_ptr<Work
 void WorkStreams::Disconnected(const std::string& worker_id) {
   ledger_.Disconnected(worker_id);
   if (express_ != nullptr) express_->Disconnected(worker_id);
+}
+
+void WorkStreams::Send(const std::string& worker_id, v1::CoordinatorMessage message) {
+  std::shared_ptr<WorkStream> stream;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = by_worker_.find(worker_id);
+    if (found != by_worker_.end()) stream = found->second;
+  }
+  if (stream != nullptr) stream->Send(std::move(message));
 }
 
 std::vector<std::shared_ptr<WorkStream>> WorkStreams::Streams() const {

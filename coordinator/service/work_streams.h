@@ -22,6 +22,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/clock.h"
 #include "common/metrics/metrics.h"
+#include "coordinator/service/origin_desk.h"
 #include "coordinator/service/work_session.h"
 #include "coordinator/store/ledger.h"
 #include "proto/imgfleet/v1/worker.pb.h"
@@ -56,6 +57,8 @@ class WorkStream : public std::enable_shared_from_this<WorkStream> {
   void End(absl::Status status);
   void WorkAvailable(Lane lane);
   void JobEnded(absl::string_view job_id);
+  // Beside what the session says.
+  void Send(v1::CoordinatorMessage message);
 
   // Items for which the worker has room.
   uint64_t room() const;
@@ -99,6 +102,11 @@ class WorkStreams {
               WorkSession::Options options, store::Ledger* express = nullptr);
   ~WorkStreams();
 
+  // Where reports of origins go, for as long as the streams live. To be called before the first stream comes.
+  void SetOrigins(OriginDesk* origins) { origins_ = origins; }
+  // To the worker's stream; dropped where there is none.
+  void Send(const std::string& worker_id, v1::CoordinatorMessage message);
+
   // A worker dialled in. To be begun once its wire is ready to be called; `wire` must live until OnDone.
   std::shared_ptr<WorkStream> Open(Wire& wire);
 
@@ -139,6 +147,7 @@ class WorkStreams {
   const WorkSession::Options options_;
   const std::unique_ptr<Counters> counters_;
   std::function<void()> worker_left_;
+  OriginDesk* origins_ = nullptr;
 
   mutable absl::Mutex mutex_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;

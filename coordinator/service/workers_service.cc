@@ -40,11 +40,22 @@ class Reactor final : public grpc::ServerBidiReactor<v1::WorkerMessage, v1::Coor
   grpc::Alarm alarm_;
 };
 
+WorkSession::Options WithOrigins(WorkSession::Options session) {
+  session.deals_origins = true;
+  return session;
+}
+
 }  // namespace
 
 WorkersService::WorkersService(store::Ledger& ledger, const Clock& clock, metrics::Registry& metrics,
                                Options options, store::Ledger* express)
-    : options_(options), streams_(ledger, clock, metrics, options.session, express) {}
+    : options_(std::move(options)),
+      streams_(ledger, clock, metrics, WithOrigins(options_.session), express),
+      origins_(clock, options_.origins, [this](const std::string& worker, v1::CoordinatorMessage message) {
+        streams_.Send(worker, std::move(message));
+      }) {
+  streams_.SetOrigins(&origins_);
+}
 
 grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>* WorkersService::Work(
     grpc::CallbackServerContext*) {

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "common/clock.h"
 #include "common/metrics/metrics.h"
+#include "coordinator/service/origin_desk.h"
 #include "coordinator/service/work_streams.h"
 #include "coordinator/store/ledger.h"
 #include "proto/imgfleet/v1/worker.grpc.pb.h"
@@ -23,6 +24,7 @@ class WorkersService final : public v1::Workers::CallbackService {
     // A stream is ended after this time, shortened by up to a tenth at random, so that load spreads over coordinators
     // and workers do not come back all at once.
     absl::Duration max_stream_age = absl::Minutes(10);
+    core::OriginShares::Options origins;
   };
 
   // The ledgers must outlive every stream; `metrics` this. `express` null: there is no express lane.
@@ -43,6 +45,7 @@ class WorkersService final : public v1::Workers::CallbackService {
  private:
   const Options options_;
   WorkStreams streams_;
+  OriginDesk origins_;
 };
 
 }  // namespace imgfleet::service

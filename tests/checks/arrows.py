@@ -49,7 +49,7 @@ LAYERS = {
     # Both ends of the lease protocol in one process.
     "tests (simulation)": (["tests/simulation/"], ["coordinator/core", "coordinator/store", "coordinator/service", "worker/agent",
                                                    "proto", "ANY common"]),
-    "tests": (["tests/"], ["coordinator", "worker", "worker/task", "worker/fetch", "gateway", "cli", "proto", "ANY common"]),
+    "tests": (["tests/"], ["coordinator", "coordinator/core", "worker", "worker/task", "worker/fetch", "gateway", "cli", "proto", "ANY common"]),
     # Both ends of the lease protocol, joined by hand.
     "tests/fairness": (["tests/fairness/"], ["coordinator/core", "coordinator/service", "coordinator/store", "worker/agent", "proto",
                                              "ANY common"]),

@@ -1,6 +1,7 @@
 #include "worker/agent/agent_thread.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 #include <variant>
 
@@ -16,6 +17,10 @@ constexpr absl::Duration kLook = absl::Milliseconds(10);
 constexpr size_t kMaxWakeAt = 256;
 // For the answers to the last hand backs.
 constexpr absl::Duration kFarewell = absl::Seconds(2);
+// Between reports of all origins in use, and before what is urgent goes, so that it goes together. Permits come with the
+// number of a report, one of the last so many.
+constexpr absl::Duration kReportOrigins = absl::Milliseconds(500), kReportUrgent = absl::Milliseconds(2);
+constexpr size_t kOriginReports = 1024;
 
 }  // namespace
 
@@ -119,6 +124,7 @@ void AgentThread::Run() {
     agent_.Tick(now);
     DrainOn(now);
     Do(agent_.Take());
+    ReportOrigins(now);
     counters_->in_flight.Set(agent_.running());
     counters_->held.Set(static_cast<double>(agent_.outstanding()));
     counters_->leases.Set(static_cast<double>(agent_.leases()));
@@ -126,6 +132,7 @@ void AgentThread::Run() {
   for (auto& [id, lease] : leases_) lease->abandoned = true;
   if (!leases_.empty()) runner_.DropAbandoned();
   if (open_) stream_->Cancel();
+  runner_.HearOrigins(nullptr);
   absl::MutexLock lock(&mutex_);
   drained_ = true;
 }
@@ -133,6 +140,10 @@ void AgentThread::Run() {
 absl::Duration AgentThread::Rest(absl::Time now) const {
   absl::Time until = std::min({agent_.NextWake(), give_up_at_, farewell_at_});
   if (!open_ && !finished_) until = std::min(until, connect_at_);
+  if (deals_ && agent_.welcomed()) {
+    until = std::min(until, report_origins_at_);
+    if (*origins_rang_) until = std::min(until, OriginsReported() + kReportUrgent);
+  }
   if (agent_.running() > 0) until = std::min(until, now + kLook);
   return std::max(until - now, absl::ZeroDuration());
 }
@@ -167,6 +178,7 @@ void AgentThread::Take(Inbox::Content& content, absl::Time now) {
 void AgentThread::Take(StreamMessage message, absl::Time now) {
   if (message.stream != stream_number_) return;
   agent_.Received(message.message, now);
+  TakeOrigins(message.message, now);
   if (worked_ || !agent_.welcomed()) return;
   worked_ = true;
   if (failures_ > 0) log::Info("connected to the coordinator again");
@@ -179,6 +191,7 @@ void AgentThread::Take(const StreamEnd& end, absl::Time now) {
   open_ = false;
   stream_ = nullptr;
   agent_.Disconnected();
+  if (deals_) runner_.LosePermits(now);
   if (agent_.draining() && agent_.idle()) {
     finished_ = true;
     return;
@@ -236,6 +249,45 @@ void AgentThread::DrainOn(absl::Time now) {
     absl::MutexLock lock(&mutex_);
     drained_ = true;
   }
+}
+
+void AgentThread::TakeOrigins(const v1::CoordinatorMessage& message, absl::Time now) {
+  if (message.has_welcome()) {
+    deals_ = message.welcome().deals_origins();
+    origin_reports_ = 0;
+    origins_reported_.clear();
+    report_origins_at_ = now;
+    runner_.HearOrigins(deals_ ? std::function<void()>([inbox = inbox_, rang = origins_rang_] {
+      rang->store(true);
+      inbox->Poke();
+    })
+                               : nullptr);
+  } else if (message.has_permits()) {
+    const uint64_t first = origin_reports_ - origins_reported_.size() + 1;
+    const uint64_t report = message.permits().report();
+    const bool known = report >= first && report <= origin_reports_;
+    runner_.KeepPermits(message.permits(), known ? origins_reported_[report - first] : absl::InfinitePast(),
+                        now);
+  }
+}
+
+absl::Time AgentThread::OriginsReported() const {
+  return origins_reported_.empty() ? absl::InfinitePast() : origins_reported_.back();
+}
+
+void AgentThread::ReportOrigins(absl::Time now) {
+  if (!deals_ || !open_ || !agent_.welcomed()) return;
+  const bool all = report_origins_at_ <= now;
+  const bool rang = OriginsReported() + kReportUrgent <= now && origins_rang_->exchange(false);
+  if (all) report_origins_at_ = now + kReportOrigins;
+  if (!all && !rang) return;
+  v1::WorkerMessage message;
+  *message.mutable_origins() = runner_.ReportOrigins(all, now);
+  if (message.origins().origins().empty()) return;
+  message.mutable_origins()->set_number(++origin_reports_);
+  origins_reported_.push_back(now);
+  if (origins_reported_.size() > kOriginReports) origins_reported_.pop_front();
+  stream_->Send(std::move(message));
 }
 
 void AgentThread::Do(Agent::Output output) {

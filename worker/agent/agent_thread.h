@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <thread>
@@ -56,6 +57,10 @@ class AgentThread {
   void Connect(absl::Time now);
   void DrainOn(absl::Time now);
   void Do(Agent::Output output);
+  // Origins' budgets, between the runner and the stream.
+  void TakeOrigins(const v1::CoordinatorMessage& message, absl::Time now);
+  void ReportOrigins(absl::Time now);
+  absl::Time OriginsReported() const;
   void SetReady(absl::Status ready);
 
   const std::shared_ptr<grpc::Channel> channel_;
@@ -79,6 +84,13 @@ class AgentThread {
   absl::Time farewell_at_ = absl::InfiniteFuture();  // All was said: the stream is broken off then.
   absl::flat_hash_map<uint64_t, std::shared_ptr<RunningLease>> leases_;
   Inbox::Content content_;
+  bool deals_ = false;  // This coordinator deals origins' budgets.
+  uint64_t origin_reports_ = 0;
+  std::deque<absl::Time> origins_reported_;                // When the last of them were sent.
+  absl::Time report_origins_at_ = absl::InfiniteFuture();  // All in use.
+
+  // The runner has origins of which the coordinator is to hear at once.
+  const std::shared_ptr<std::atomic<bool>> origins_rang_ = std::make_shared<std::atomic<bool>>(false);
 
   std::atomic<bool> stopping_{false};
   mutable absl::Mutex mutex_;

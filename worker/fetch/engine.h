@@ -38,6 +38,8 @@ class Engine {
   // Has every loop look at Client::Abandoned of all it holds, soon.
   void DropAbandoned();
   const Options& options() const { return options_; }
+  // The budgets of its origins, for a coordinator to deal out.
+  OriginBudgets& origins() { return origins_; }
 
  private:
   Engine(Options options, int trusted);

@@ -16,10 +16,8 @@ void Origin::UseAddress(size_t index) {
 }
 
 Origin* Origins::Get(const http::Target& target, absl::Time now) {
-  key_.assign(target.host);
-  key_.push_back(target.https ? 's' : 'p');
-  key_.push_back(static_cast<char>(target.port >> 8));
-  key_.push_back(static_cast<char>(target.port & 0xff));
+  key_.assign(target.https ? "https://" : "http://");
+  absl::StrAppend(&key_, target.host, ":", target.port);
   std::unique_ptr<Origin>& origin = origins_[key_];
   if (origin == nullptr) {
     const bool exempt = options_->exempt_hosts.contains(target.host);

@@ -32,13 +32,21 @@ OriginBudget::Seat::~Seat() {
   absl::MutexLock lock(&budget_->mutex_);
   IMGFLEET_CHECK(in_flight_ == 0);
   budget_->Forsake(*this);
+  budget_->SetWaiting(*this, 0);
   std::erase(budget_->seats_, this);
   budget_->Pass(*this, /*more=*/false);
 }
 
 bool OriginBudget::HasRoom() const {
-  const uint32_t size = exempt_ ? max_ : std::min(window_.size(), at_once_);
-  return window_.in_flight() + promised_ < size;
+  if (exempt_) return window_.in_flight() + promised_ < max_;
+  const uint32_t size = std::min(window_.size(), at_once_);
+  const uint32_t used = window_.in_flight() + promised_;
+  if (bell_ == nullptr || !bell_->answered()) return used < size;
+  const uint32_t permitted = Permitted();
+  // Who has a turn makes room for what the others still have in flight, but always has one.
+  const bool turn = heard_ && permitted == OriginPermit::kWhole && permit_.sharers > 1;
+  if (turn && used > 0 && used + permit_.in_flight_elsewhere >= size) return false;
+  return used < std::min(size, permitted);
 }
 
 void OriginBudget::Forsake(Seat& seat) {
@@ -50,26 +58,41 @@ OriginBudget::Turn OriginBudget::Start(Seat& seat, absl::Time now, uint32_t more
   const double seconds = Seconds(now);
   absl::MutexLock lock(&mutex_);
   Forsake(seat);
+  seen_ = std::max(seen_, now);
+  if (asked_ == absl::InfinitePast()) asked_ = now;
   wanted_ = std::max(wanted_, accepted_ + window_.in_flight() + 1 + more);
-  const uint32_t part = wanted_ / (pace_.free() ? kFreePart : kPart);
+  const uint64_t wanted = wanted_ + (RanOut() ? 0 : permit_.wanted_elsewhere);
+  const auto part =
+      static_cast<uint32_t>(std::min<uint64_t>(wanted / (pace_.free() ? kFreePart : kPart), max_));
   at_once_ = std::max(kAtOnce, part - std::min(kLess, part));
+  SetWaiting(seat, more + 1);
   Turn turn;
+  if (now < blocked_until_) {
+    turn.kind = Turn::kWait;
+    turn.until = blocked_until_;
+    return turn;
+  }
   if (!HasRoom()) {
     seat.waits_ = true;
     ++waiting_;
     turn.kind = Turn::kFull;
     return turn;
   }
-  if (pace_.next() > seconds) {
-    turn.until = TimeOf(pace_.next());
+  const double permitted = PermittedRate();
+  const double next = permitted > 0 ? std::max(pace_.next(), next_permitted_) : pace_.next();
+  if (next > seconds) {
+    turn.until = TimeOf(next);
     if (turn.until > now) {  // Else the difference was lost in rounding.
       turn.kind = Turn::kWait;
       return turn;
     }
   }
   if (!exempt_) pace_.Sent(seconds, more);
+  if (permitted > 0) next_permitted_ = std::max(next_permitted_, seconds) + 1 / permitted;
   window_.Start();
   ++seat.in_flight_;
+  ++sent_;
+  SetWaiting(seat, more);
   if (more > 0 && !HasRoom()) {
     turn.full = true;
     seat.waits_ = true;
@@ -82,12 +105,16 @@ void OriginBudget::Decline(Seat& seat) {
   absl::MutexLock lock(&mutex_);
   const bool promised = seat.promised_;
   Forsake(seat);
+  SetWaiting(seat, 0);
   if (promised) Pass(seat, /*more=*/false);
 }
 
 void OriginBudget::Pass(Seat& seat, bool more) {
   // It asks again by itself, at once.
   Forsake(seat);
+  if (!more) SetWaiting(seat, 0);
+  // The last that a coordinator is told to wait for.
+  if (window_.in_flight() == 0 && heard_ && permit_.sharers > 1) Ring();
   if (waiting_ == 0 || !HasRoom()) return;
   Seat* least = nullptr;
   for (Seat* other : seats_) {
@@ -108,8 +135,12 @@ void OriginBudget::Answered(Seat& seat, absl::Time sent, absl::Duration latency,
   absl::MutexLock lock(&mutex_);
   --seat.in_flight_;
   ++accepted_;
+  ++accepted_ever_;
+  seen_ = std::max(seen_, now);
   window_.Answered(latency_seconds, seconds, useful);
+  const bool free = pace_.free();
   if (!exempt_) pace_.Accepted(sent_seconds, seconds);
+  if (!free && pace_.free()) Ring();
   answered_ = true;
   failing_since_ = absl::InfiniteFuture();
   Pass(seat, more);
@@ -145,6 +176,8 @@ absl::Duration OriginBudget::Refused(Seat& seat, const Refusal& refusal, bool mo
   --seat.in_flight_;
   refused_with_ = refusal.status;
   answered_ = true;
+  ++refused_ever_;
+  seen_ = std::max(seen_, refusal.now);
   const double sent = Seconds(refusal.sent), now = Seconds(refusal.now);
   // While others are accepted, the second refusal of a URL says nothing of the origin.
   const bool again = refusal.again && failing_since_ == absl::InfiniteFuture();
@@ -153,7 +186,11 @@ absl::Duration OriginBudget::Refused(Seat& seat, const Refusal& refusal, bool mo
   } else {
     window_.End();
   }
-  if (refusal.retry_after.has_value()) pace_.Block(Seconds(refusal.now + *refusal.retry_after));
+  if (refusal.retry_after.has_value()) {
+    told_until_ = std::max(told_until_, refusal.now + *refusal.retry_after);
+    BlockFor(told_until_);
+  }
+  Ring();
   Pass(seat, more);
   return Failing(refusal.now);
 }
@@ -178,11 +215,11 @@ bool OriginBudget::idle(absl::Time now) const {
   return seats_.empty() && pace_.idle(Seconds(now));
 }
 
-std::shared_ptr<OriginBudget> OriginBudgets::Get(const std::string& key, bool exempt, absl::Time now) {
+std::shared_ptr<OriginBudget> OriginBudgets::Get(const std::string& name, bool exempt, absl::Time now) {
   absl::MutexLock lock(&mutex_);
-  std::shared_ptr<OriginBudget>& budget = budgets_[key];
+  std::shared_ptr<OriginBudget>& budget = budgets_[name];
   if (budget != nullptr) return budget;
-  budget = std::make_shared<OriginBudget>(max_window_, exempt);
+  budget = std::make_shared<OriginBudget>(max_window_, exempt, name, &bell_);
   const std::shared_ptr<OriginBudget> made = budget;
   if (budgets_.size() >= sweep_at_) {
     // Whoever else holds one has a seat at it.

@@ -25,6 +25,7 @@
 // Refusals of requests sent before an alarm raise no other.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 
@@ -55,8 +56,14 @@ class OriginPace {
   double rate() const { return rate_; }
   // A thousand were answered, and nothing is held against it: no rate limits.
   bool free() const { return rate_ == 0 && answers_ >= kBegun && !probing_; }
+  // Since the last alarm nothing was accepted.
+  bool probing() const { return probing_; }
   // Nothing would be lost with this object.
   bool idle(double now) const;
+  // What was learned, to go on with elsewhere: `visit` is called with each number, times as what has passed since them, and
+  // may change it.
+  template <typename Visit>
+  void ForEachNumber(double now, Visit visit);
 
  private:
   static constexpr double kNever = -std::numeric_limits<double>::infinity();
@@ -98,5 +105,27 @@ class OriginPace {
   double second_ = kNever, this_second_ = 0, last_second_ = 0;
   double all_accepted_ = 0, all_refused_ = 0;  // The older half counts half.
 };
+
+template <typename Visit>
+void OriginPace::ForEachNumber(double now, Visit visit) {
+  for (double* time : {&next_, &last_sent_, &alarm_, &resumed_, &drained_, &cycle_, &second_}) {
+    double passed = now - *time;
+    visit(passed);
+    *time = now - passed;
+  }
+  for (double* number :
+       {&latency_, &rate_, &ceiling_, &sure_, &wait_, &suspicion_, &lately_, &drained_accepted_,
+        &drained_refused_, &cycle_accepted_, &this_second_, &last_second_, &all_accepted_, &all_refused_}) {
+    visit(*number);
+  }
+  double answers = answers_;
+  visit(answers);
+  answers_ = static_cast<uint32_t>(std::clamp(answers, 0.0, 1.0 * kBegun));
+  for (bool* flag : {&searching_, &probing_, &blocked_}) {
+    double number = *flag;
+    visit(number);
+    *flag = number != 0;
+  }
+}
 
 }  // namespace imgfleet::fetch

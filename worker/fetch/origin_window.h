@@ -12,6 +12,7 @@
 //     after a while. More requests would only wait for one another, and each connection costs both sides.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 
@@ -36,6 +37,18 @@ class OriginWindow {
   // The origin asked for less or did not answer in time. `sent` is when that request began, `now` the
   // present: answers to requests sent before the window was last halved do not halve it again.
   void Strained(double sent, double now);
+
+  // What was learned, as OriginPace has it. Rounds and latencies are left out: they are of whoever saw them.
+  template <typename Visit>
+  void ForEachNumber(double now, Visit visit) {
+    double passed = now - halved_, slow_start = slow_start_;
+    visit(size_);
+    visit(passed);
+    visit(slow_start);
+    size_ = std::clamp(size_, 1.0, max_);
+    halved_ = now - passed;
+    slow_start_ = slow_start != 0;
+  }
 
   uint32_t size() const { return static_cast<uint32_t>(size_); }
   uint32_t in_flight() const { return in_flight_; }

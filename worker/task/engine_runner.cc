@@ -9,6 +9,7 @@
 #include "common/status.h"
 #include "worker/task/decoders.h"
 #include "worker/task/measure.h"
+#include "worker/task/origins.h"
 #include "worker/task/pixels.h"
 
 namespace imgfleet::task {
@@ -18,6 +19,9 @@ namespace {
 // lease is on its way. Each takes a kilobyte or two.
 constexpr uint32_t kHeldPerRunning = 2;
 constexpr uint32_t kMinHeld = 4096;
+
+// Origins in one report.
+constexpr size_t kReportedOrigins = 100;
 
 // Nothing is measured less deeply than was asked for without saying so.
 void Refuse(Item item) {
@@ -67,5 +71,25 @@ void EngineRunner::DropAbandoned() { engine_->DropAbandoned(); }
 uint32_t EngineRunner::capacity() const {
   return std::max(kMinHeld, engine_->options().concurrency * kHeldPerRunning);
 }
+
+void EngineRunner::HearOrigins(std::function<void()> wake) {
+  engine_->origins().bell().Answer(std::move(wake));
+}
+
+v1::OriginReport EngineRunner::ReportOrigins(bool all, absl::Time now) {
+  v1::OriginReport report;
+  for (const fetch::OriginUse& use : engine_->origins().Uses(all, kReportedOrigins, now)) {
+    ToProto(use, report.add_origins());
+  }
+  return report;
+}
+
+void EngineRunner::KeepPermits(const v1::OriginPermits& permits, absl::Time reported, absl::Time now) {
+  std::vector<fetch::OriginPermit> kept;
+  for (const v1::OriginPermit& permit : permits.origins()) kept.push_back(FromProto(permit, reported));
+  engine_->origins().Keep(kept, now);
+}
+
+void EngineRunner::LosePermits(absl::Time now) { engine_->origins().Disconnected(now); }
 
 }  // namespace imgfleet::task

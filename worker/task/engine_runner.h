@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -23,6 +24,10 @@ class EngineRunner final : public Runner {
   void Start(std::vector<Item> items) override;
   void DropAbandoned() override;
   uint32_t capacity() const override;
+  void HearOrigins(std::function<void()> wake) override;
+  v1::OriginReport ReportOrigins(bool all, absl::Time now) override;
+  void KeepPermits(const v1::OriginPermits& permits, absl::Time reported, absl::Time now) override;
+  void LosePermits(absl::Time now) override;
   // Why images cannot be decoded here, where that is known.
   absl::Status decoding() const;
 

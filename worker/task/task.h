@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "proto/imgfleet/v1/image.pb.h"
 #include "proto/imgfleet/v1/jobs.pb.h"
+#include "proto/imgfleet/v1/worker.pb.h"
 
 namespace imgfleet::task {
 
@@ -48,6 +49,18 @@ class Runner {
   virtual void DropAbandoned() = 0;
   // Items it can usefully hold (running and queued): the agent's credit.
   virtual uint32_t capacity() const = 0;
+
+  // --- Origins' budgets, where a coordinator deals them out. A runner that has none does nothing.
+
+  // A coordinator deals: `wake` is called, from any thread, when there is something to report at once. Null: none does.
+  virtual void HearOrigins(std::function<void()> /*wake*/) {}
+  // What is to be reported now; `all`: of all origins in use. Without number; empty where there is nothing to say.
+  virtual v1::OriginReport ReportOrigins(bool /*all*/, absl::Time /*now*/) { return {}; }
+  // `reported`: when the report that they answer was sent.
+  virtual void KeepPermits(const v1::OriginPermits& /*permits*/, absl::Time /*reported*/,
+                           absl::Time /*now*/) {}
+  // The stream to the coordinator is broken: no permit holds any more.
+  virtual void LosePermits(absl::Time /*now*/) {}
 };
 
 }  // namespace imgfleet::task

@@ -1,0 +1,53 @@
+// Deals origins' budgets out to the workers of this coordinator: core::OriginShares, with a lock, a clock and a thread that looks
+// when it is time.
+//
+// Thread-safe. Messages to one worker leave in the order in which they were decided; `send` is called without a lock.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "common/clock.h"
+#include "coordinator/core/origin_shares.h"
+#include "proto/imgfleet/v1/worker.pb.h"
+
+namespace imgfleet::service {
+
+class OriginDesk {
+ public:
+  // Hands a message to a worker's stream; to none where the worker is gone. Must not block.
+  using Send = std::function<void(const std::string& worker, v1::CoordinatorMessage message)>;
+
+  OriginDesk(const Clock& clock, core::OriginShares::Options options, Send send);
+  ~OriginDesk();
+
+  void Report(const std::string& worker, const v1::OriginReport& report);
+  void Left(const std::string& worker);
+
+ private:
+  void Run();
+  void SendAll();
+
+  const Clock& clock_;
+  const Send send_;
+
+  absl::Mutex mutex_;
+  core::OriginShares shares_ ABSL_GUARDED_BY(mutex_);
+  std::deque<std::pair<std::string, v1::CoordinatorMessage>> outgoing_ ABSL_GUARDED_BY(mutex_);
+  bool sending_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::CondVar changed_;
+  std::thread thread_;
+};
+
+// An operator's limit: HOST=CONCURRENCY[,RATE/s], as --origin-limit takes it. INVALID_ARGUMENT says what is wrong.
+absl::StatusOr<std::pair<std::string, core::OriginLimit>> ParseOriginLimit(absl::string_view text);
+
+}  // namespace imgfleet::service
