@@ -24,8 +24,8 @@
 // together are no more than one would take. A report that is lost is followed by another, and nothing in one is relative
 // to the one before. What was learned is kept for five minutes after the last use of an origin that limits.
 //
-// Where several coordinators share a store, each origin's turn goes to one coordinator at a time as it goes to one worker
-// (origin_rows.h).
+// Where several coordinators share a store, each deals to its own workers and knows nothing of the others: an origin meets as
+// many budgets as there are coordinators.
 //
 // Pure: no I/O, no clock; times are any that run evenly. Not thread-safe.
 #pragma once
