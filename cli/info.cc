@@ -36,6 +36,7 @@ v1::UploadJobRequest FirstMessage(const InfoOptions& options) {
   first.mutable_list()->set_format(options.list_format);
   first.mutable_list()->set_url_column(options.url_column);
   first.mutable_list()->set_id_column(options.id_column);
+  first.mutable_list()->set_credential(options.credential);
   return first;
 }
 

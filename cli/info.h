@@ -23,6 +23,7 @@ struct InfoOptions {
   Format format = Format::kNdjson;
   v1::ListFormat list_format = v1::LIST_FORMAT_UNSPECIFIED;
   std::string url_column, id_column;
+  std::string credential;
   v1::Depth depth = v1::HEADER;
   absl::Duration attempt_timeout = absl::Seconds(30);
   uint32_t max_attempts = 3;

@@ -11,8 +11,8 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/list_url.h"
 #include "common/log.h"
 
 namespace imgfleet::cli {
@@ -20,20 +20,13 @@ namespace {
 
 constexpr size_t kPiece = 256 * 1024;
 
-bool IsUrl(absl::string_view list) {
-  return absl::StartsWithIgnoreCase(list, "http://") || absl::StartsWithIgnoreCase(list, "https://") ||
-         absl::StartsWithIgnoreCase(list, "s3://");
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ListSource>> ListSource::Open(absl::string_view list) {
   if (list == "-") return std::unique_ptr<ListSource>(new ListSource(STDIN_FILENO, "stdin"));
   const std::string path(list);
-  if (IsUrl(list)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "a list cannot be read from a URL: fetch it first, e.g. curl -fsS '", path, "' | imgfleet info -"));
-  }
+  if (IsListUrl(list))
+    return std::unique_ptr<ListSource>(new ListSource(open("/dev/null", O_RDONLY | O_CLOEXEC), path));
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
     const auto code = errno == ENOENT ? absl::StatusCode::kNotFound : absl::StatusCode::kPermissionDenied;

@@ -11,8 +11,8 @@ namespace imgfleet::cli {
 
 class ListSource {
  public:
-  // A file, or "-" for standard input. The message of a failure names the list and says what to do. Lists at
-  // URLs are not taken.
+  // A file, or "-" for standard input. The message of a failure names the list and says what to do. A list at a
+  // URL has no bytes here: the coordinator reads it by its name.
   static absl::StatusOr<std::unique_ptr<ListSource>> Open(absl::string_view list);
   ~ListSource();
 
@@ -22,7 +22,7 @@ class ListSource {
   // Makes Read return, now and from now on. From any thread.
   void Stop();
 
-  // What messages call it, and by whose ending the coordinator tells the format: the path, or "stdin".
+  // What messages call it, and by whose ending the coordinator tells the format: the path, the URL, or "stdin".
   const std::string& name() const { return name_; }
 
  private:

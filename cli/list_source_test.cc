@@ -37,8 +37,15 @@ TEST(ListSourceTest, SaysWhatIsWrongWithWhatCannotBeRead) {
   EXPECT_THAT(ListSource::Open(InTestFolder("none.tsv")).status().message(),
               HasSubstr("none.tsv: No such file"));
   EXPECT_THAT(ListSource::Open(getenv("TEST_TMPDIR")).status().message(), HasSubstr("is a folder"));
-  EXPECT_THAT(ListSource::Open("https://example.com/list.tsv").status().message(),
-              HasSubstr("| imgfleet info -"));
+}
+
+TEST(ListSourceTest, AListAtAUrlIsOnlyNamed) {
+  for (const char* url : {"https://example.com/list.tsv", "S3://bucket/list"}) {
+    auto source = ListSource::Open(url);
+    ASSERT_TRUE(source.ok()) << source.status();
+    EXPECT_EQ((*source)->name(), url);
+    EXPECT_EQ(*(*source)->Read(), "");
+  }
 }
 
 TEST(ListSourceTest, StopWakesAReaderOfASilentPipe) {

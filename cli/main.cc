@@ -58,6 +58,11 @@ absl::StatusOr<std::unique_ptr<Fleet>> StartFleet(const Options& options) {
   coordinator.store = options.store;
   Worker::Options worker;
   ASSIGN_OR_RETURN(worker.fetch, ToFetch(options.fetch));
+  coordinator.http.policy = worker.fetch.policy;
+  coordinator.http.host_map = worker.fetch.host_map;
+  coordinator.http.ca_file = worker.fetch.ca_file;
+  coordinator.http.user_agent = worker.fetch.user_agent;
+  coordinator.s3 = {options.s3.endpoint, options.s3.region, options.s3.virtual_host};
   worker.decoder = options.fetch.decoder;
   auto fleet = std::make_unique<Fleet>();
   ASSIGN_OR_RETURN(fleet->coordinator, Coordinator::Start(coordinator, fleet->metrics, Clock::System()));

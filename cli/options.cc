@@ -49,9 +49,19 @@ void DeclareFetch(config::Program& program, FetchOptions& fetch) {
                 "--server.");
 }
 
+void DeclareS3(config::Program& program, S3Options& s3) {
+  program.Text("s3-endpoint", "URL", &s3.endpoint,
+               "Where s3:// lists lie; empty: Amazon's servers of the region. Without --server.");
+  program.Text("s3-region", "NAME", &s3.region,
+               "The region that requests to S3 are signed for. Without --server.");
+  program.Switch("s3-virtual-host", &s3.virtual_host,
+                 "Ask --s3-endpoint for BUCKET.HOST/KEY instead of HOST/BUCKET/KEY. Without --server.");
+}
+
 void DeclareInfo(config::Command& command, Options& options) {
   InfoOptions& info = options.info;
-  command.Positional("list", &info.list, "A file of URLs, or - for standard input.");
+  command.Positional("list", &info.list,
+                     "A file of URLs, - for standard input, or a URL: https://, http://, s3://.");
   DeclareFormat(command, &info.format);
   command.Choice("list-format", &info.list_format,
                  {{"auto", v1::LIST_FORMAT_UNSPECIFIED},
@@ -63,6 +73,8 @@ void DeclareInfo(config::Command& command, Options& options) {
                  "How the list is written; auto tells by its name, else by its first line.");
   command.Text("url-column", "NAME", &info.url_column, "The list's column of URLs, \"url\" unless named.");
   command.Text("id-column", "NAME", &info.id_column, "The list's column of ids, \"id\" unless named.");
+  command.Text("credential", "NAME", &info.credential,
+               "For a list at a URL: the coordinator's credential of that name. With --server.");
   command.Choice(
       "depth", &info.depth, {{"header", v1::HEADER}, {"full", v1::FULL}, {"pixels", v1::PIXELS}},
       "How much of an image is read: what tells format and dimensions; the whole body, for its SHA-256 and "
@@ -130,6 +142,7 @@ void Declare(config::Program& program, Options& options) {
     return absl::OkStatus();
   });
   DeclareFetch(program, options.fetch);
+  DeclareS3(program, options.s3);
   DeclareInfo(program.AddCommand("info", "Measures the images of a list."), options);
   DeclareJobs(program.AddCommand("jobs", "Looks after the jobs of a server, or of a file."), options);
 }

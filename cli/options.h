@@ -26,8 +26,16 @@ struct FetchOptions {
   absl::Duration max_retry_after = absl::Seconds(30);
 };
 
+// Where lists of s3:// URLs lie.
+struct S3Options {
+  std::string endpoint;
+  std::string region = "us-east-1";
+  bool virtual_host = false;
+};
+
 struct Options {
   InfoOptions info;
+  S3Options s3;
   JobsOptions jobs;
   FetchOptions fetch;
   config::HostPort server;  // Empty: none.

@@ -63,6 +63,10 @@ store::Ledger::Options LedgerOptions(const Coordinator::Options& options, const 
   return ledger;
 }
 
+lists::Places::Options PlacesOptions(const Coordinator::Options& options) {
+  return {options.list_roots, options.spool, options.http, options.s3, options.credentials};
+}
+
 }  // namespace
 
 // Members in the order in which they are made; what stands above serves what stands below.
@@ -80,7 +84,7 @@ class Coordinator::Parts {
             *express_ledger_, clock, service::ExpressLane::Options(),
             [this](uint64_t items) { return workers_.OfferExpress(items); },
             [this](const std::string& job_id) { workers_.JobEnded(job_id); }),
-        lists_(*ledger_, clock, options.list_roots, options.spool, options.list_threads,
+        lists_(*ledger_, clock, PlacesOptions(options), options.list_threads,
                [this](const std::string& job_id) { workers_.JobEnded(job_id); }),
         jobs_(*ledger_, clock, watch_, readers_, lists_, express_,
               [this](const std::string& job_id) { workers_.JobEnded(job_id); }),

@@ -21,7 +21,9 @@
 #include "absl/time/time.h"
 #include "common/clock.h"
 #include "common/config/host_port.h"
+#include "common/http/client.h"
 #include "common/metrics/metrics.h"
+#include "common/s3/place.h"
 #include "coordinator/core/quota.h"
 #include "grpcpp/channel.h"
 
@@ -34,7 +36,10 @@ class Coordinator {
     config::HostPort listen;        // Empty: this process only. Port 0: the system chooses.
     std::string store = "memory:";  // As store::OpenStore takes it.
     std::vector<std::string> list_roots;
-    std::string spool;  // Folder for temporary files, of large lists; empty: $TMPDIR, or /tmp.
+    std::string spool;           // Folder for temporary files, of large lists; empty: $TMPDIR, or /tmp.
+    http::Client::Options http;  // For lists behind URLs.
+    s3::Endpoint s3;
+    std::string credentials;  // Folder of credentials that jobs may name; empty: none.
     absl::Duration lease_period = absl::Seconds(15);
     std::vector<std::string> origin_limits;  // HOST=CONCURRENCY[,RATE/s].
     core::Quotas quotas;

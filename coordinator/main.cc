@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "common/address_policy.h"
 #include "common/admin/admin.h"
 #include "common/config/config.h"
 #include "common/grpc_log.h"
@@ -20,6 +21,8 @@ namespace {
 
 struct Settings {
   Coordinator::Options coordinator;
+  std::vector<std::string> allow_addresses;
+  std::vector<std::string> map_hosts;
   config::Daemon daemon{{"127.0.0.1", 9091}};
   std::vector<std::string> quotas;
   std::string default_quota = "none";
@@ -40,7 +43,21 @@ struct Settings {
         "shows it), or memory: for as long as the process lives.");
     program.Texts("list-root", "DIR", &coordinator.list_roots, "A folder that jobs may name list files in.");
     program.Text("spool", "DIR", &coordinator.spool,
-                 "The folder for temporary files: ids of long lists. Empty: $TMPDIR, or /tmp.");
+                 "The folder for temporary files: ids of long lists, remote lists. Empty: $TMPDIR, or /tmp.");
+    program.Texts("allow-address", "CIDR", &allow_addresses,
+                  "Addresses that lists may be read from besides those of the public Internet.");
+    program.Texts("map-host", "HOST[:PORT]=ADDRESS[:PORT]", &map_hosts,
+                  "Where a host of lists is found, instead of asking DNS.");
+    program.Text("ca-file", "PEM", &coordinator.http.ca_file,
+                 "Certificate authorities to trust with lists, instead of the system's.");
+    program.Text("s3-endpoint", "URL", &coordinator.s3.url,
+                 "Where s3:// lists lie; empty: Amazon's servers of the region.");
+    program.Text("s3-region", "NAME", &coordinator.s3.region,
+                 "The region that requests to S3 are signed for.");
+    program.Switch("s3-virtual-host", &coordinator.s3.virtual_host,
+                   "Ask --s3-endpoint for BUCKET.HOST/KEY instead of HOST/BUCKET/KEY.");
+    program.Text("credentials", "DIR", &coordinator.credentials,
+                 "The folder of credentials that jobs may name for their lists, a file each.");
     program.Texts("origin-limit", "HOST=CONCURRENCY[,RATE/s]", &coordinator.origin_limits,
                   "What all workers together may ask of a host: requests at a time, and a second.");
     program.Duration("lease-period", &coordinator.lease_period, absl::Seconds(1), absl::Hours(1),
@@ -63,6 +80,18 @@ struct Settings {
     ASSIGN_OR_RETURN(coordinator.quotas.otherwise, core::ParseQuota(default_quota));
     for (const std::string& text : quotas) RETURN_IF_ERROR(core::AddQuota(text, coordinator.quotas));
     if (retention > absl::ZeroDuration()) coordinator.retention = retention;
+    std::vector<Cidr> allowed;
+    for (const std::string& text : allow_addresses) {
+      const absl::StatusOr<Cidr> cidr = Cidr::Parse(text);
+      if (!cidr.ok()) return Annotate(cidr.status(), "--allow-address");
+      allowed.push_back(*cidr);
+    }
+    coordinator.http.policy = AddressPolicy(std::move(allowed));
+    for (const std::string& entry : map_hosts) {
+      if (const absl::Status added = coordinator.http.host_map.Add(entry); !added.ok()) {
+        return Annotate(added, "--map-host");
+      }
+    }
     return absl::OkStatus();
   }
 };

@@ -82,7 +82,7 @@ TEST_F(HandlersTest, ImagesInfoErrorsAreTheContracts) {
   }
   ASSERT_EQ(symlink("/etc/passwd", (root_ + "/link.tsv").c_str()), 0);
   for (const char* path : {"missing.tsv", "../../../../etc/passwd", "/etc/passwd", "link.tsv", ".",
-                           "s3://bucket/list", "https://example.com/list.tsv"}) {
+                           "ftp://example.com/list", "file:///etc/passwd"}) {
     const std::string body = absl::StrCat("{\"filepath\": \"", path, "\"}");
     EXPECT_TRUE(Ask("POST", "/api/v1/images_info", body).ok());
     EXPECT_EQ(response_.head.code, 422u) << path;

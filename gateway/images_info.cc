@@ -96,7 +96,7 @@ class ImagesInfo {
     response_.client_gone().Set([upload] { upload->Cancel(); });
     const absl::Cleanup forget = [this] { response_.client_gone().Set(nullptr); };
     const absl::StatusOr<v1::Job> job = co_await upload->Created();
-    if (!job.ok()) co_return job.status();
+    if (!job.ok()) co_return ListRefusal(submission, job.status());
 
     const absl::Status status = co_await Stream(*upload, job->id());
     if (status.ok()) co_return status;

@@ -37,6 +37,7 @@ Task<absl::StatusOr<v1::Job>> Submit(const Backend& backend, Submission& submiss
   const absl::Cleanup forget = [&client] { client.Set(nullptr); };
   absl::StatusOr<v1::Job> job = co_await upload->Created();
   if (job.ok()) job = co_await upload->Finished();
+  if (!job.ok()) co_return ListRefusal(submission, job.status());
   co_return job;
 }
 

@@ -11,6 +11,7 @@
 #include "boost/asio/co_spawn.hpp"
 #include "boost/asio/use_awaitable.hpp"
 #include "common/list_root.h"
+#include "common/list_url.h"
 #include "common/log.h"
 
 namespace imgfleet::gateway {
@@ -70,11 +71,13 @@ Task<absl::StatusOr<std::unique_ptr<ListSource>>> OpenList(const ListFolders& fo
                                                            Submission& submission) {
   const std::string& path = submission.filepath;
   if (path.empty()) co_return std::make_unique<InlineList>(std::move(submission.list));
+  // The coordinator reads it by its name.
+  if (IsListUrl(path)) co_return std::make_unique<InlineList>("");
   if (absl::StrContains(path, "://")) {
     co_return absl::InvalidArgumentError(
         absl::StrCat("filepath \"", path.substr(0, path.find("://")),
-                     "://...\" is not read by this gateway; name a file below one of its list folders, or "
-                     "send the URLs themselves"));
+                     "://...\" is not read; name a file below one of the list folders, a URL of http, "
+                     "https or s3, or send the URLs themselves"));
   }
   absl::StatusOr<OwnedFd> file =
       co_await boost::asio::co_spawn(folders.readers, Open(folders.roots, path), boost::asio::use_awaitable);
@@ -85,6 +88,12 @@ Task<absl::StatusOr<std::unique_ptr<ListSource>>> OpenList(const ListFolders& fo
     co_return absl::InvalidArgumentError(file.status().message());
   }
   co_return std::make_unique<FileList>(*std::move(file), folders.readers);
+}
+
+absl::Status ListRefusal(const Submission& submission, const absl::Status& status) {
+  const bool lists =
+      absl::IsNotFound(status) || absl::IsPermissionDenied(status) || absl::IsFailedPrecondition(status);
+  return lists && IsListUrl(submission.filepath) ? absl::InvalidArgumentError(status.message()) : status;
 }
 
 }  // namespace imgfleet::gateway

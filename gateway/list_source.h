@@ -27,8 +27,11 @@ struct ListFolders {
 };
 
 // INVALID_ARGUMENT where the file is missing, forbidden or of a kind that cannot be read; the message is fit
-// for the client.
+// for the client. A list at a URL has no bytes here: the coordinator reads it by its name.
 Task<absl::StatusOr<std::unique_ptr<ListSource>>> OpenList(const ListFolders& folders,
                                                            Submission& submission);
+
+// Why a submission came to no job, where that may be because its list's URL cannot be read: INVALID_ARGUMENT then.
+absl::Status ListRefusal(const Submission& submission, const absl::Status& status);
 
 }  // namespace imgfleet::gateway

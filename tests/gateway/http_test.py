@@ -233,7 +233,7 @@ class HttpTest(harness.ClusterTest):
         os.symlink(self.cluster.folder, os.path.join(lists, "folder"))
         os.mkfifo(os.path.join(lists, "pipe.tsv"))
         for path in ("../secret.tsv", f"{lists}/../secret.tsv", f"{self.cluster.folder}/secret.tsv", "link.tsv", "folder/secret.tsv",
-                     "/etc/passwd", "none.tsv", "", ".", lists, "pipe.tsv", "a\u0000b", "s3://bucket/list.tsv", 7, None):
+                     "/etc/passwd", "none.tsv", "", ".", lists, "pipe.tsv", "a\u0000b", "ftp://example.com/list.tsv", 7, None):
             for endpoint in (INFO, INFO + "_async"):
                 status, _, body = self.cluster.post(endpoint, {"filepath": path})
                 self.assertEqual((status, json.loads(body)["error"]), (422, "Invalid input file url"), path)
