@@ -41,7 +41,7 @@ class Coordinator {
     s3::Endpoint s3;
     std::string credentials;  // Folder of credentials that jobs may name; empty: none.
     absl::Duration lease_period = absl::Seconds(15);
-    std::vector<std::string> origin_limits;  // HOST=CONCURRENCY[,RATE/s].
+    std::vector<std::string> origin_limits;  // HOST=CONCURRENCY[,RATE/s], of all workers together.
     core::Quotas quotas;
     absl::Duration retention = absl::InfiniteDuration();  // Of jobs that have ended.
     absl::Duration max_stream_age = absl::Minutes(10);    // Of a worker's stream.

@@ -45,6 +45,13 @@ class HttpTest(harness.ClusterTest):
     def urls(self, *paths):
         return json.dumps({"urls": [self.origin.url + path for path in paths]})
 
+    def job_of(self, *paths):
+        """The same as a list in a file, which makes a job: few URLs alone are answered without one."""
+        name = f"list-{len(os.listdir(self.cluster.lists))}.txt"
+        with open(os.path.join(self.cluster.lists, name), "w", encoding="utf-8") as file:
+            file.writelines(self.origin.url + path + "\n" for path in paths)
+        return json.dumps({"filepath": name})
+
     def latest(self):
         return self.cluster.get_json("/api/v1/jobs?page_size=1")["jobs"][0]
 
@@ -56,7 +63,7 @@ class HttpTest(harness.ClusterTest):
 
     def test_outcomes_arrive_while_the_job_is_running(self):
         raw = self.raw()
-        raw.request("POST", INFO, self.urls("/held/1", "/quick/1"), headers=NDJSON)
+        raw.request("POST", INFO, self.job_of("/held/1", "/quick/1"), headers=NDJSON)
         status, headers = raw.head()
         self.assertEqual((status, headers["transfer-encoding"]), (200, "chunked"))
         first = json.loads(raw.chunk())
@@ -70,7 +77,7 @@ class HttpTest(harness.ClusterTest):
 
     def test_a_client_that_leaves_cancels_its_job(self):
         raw = self.raw()
-        raw.request("POST", INFO, self.urls("/held/2", "/quick/2"), headers=NDJSON)
+        raw.request("POST", INFO, self.job_of("/held/2", "/quick/2"), headers=NDJSON)
         raw.head()
         raw.chunk()
         job = self.latest()["id"]
@@ -83,7 +90,7 @@ class HttpTest(harness.ClusterTest):
         raw.socket.shutdown(socket.SHUT_WR)
         self.assertEqual(raw.answer()[0], 200)  # What is answered at once is still answered.
         raw = self.raw()
-        raw.request("POST", INFO, self.urls("/held/8", "/quick/8"))
+        raw.request("POST", INFO, self.job_of("/held/8", "/quick/8"))
         raw.head()
         job = self.latest()["id"]
         raw.socket.shutdown(socket.SHUT_WR)
@@ -92,7 +99,7 @@ class HttpTest(harness.ClusterTest):
     def test_a_job_cancelled_by_another_is_a_broken_answer_for_curl(self):
         for http, code in (("--http1.1", 18), ("--http1.0", 56)):  # Transfer closed early; reset.
             with self.subTest(http):
-                curl = subprocess.Popen(["curl", "-sSN", "--noproxy", "*", http, "-d", self.urls("/held/3", "/quick/3"),
+                curl = subprocess.Popen(["curl", "-sSN", "--noproxy", "*", http, "-d", self.job_of("/held/3", "/quick/3"),
                                          self.cluster.url(INFO)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
                 self.assertIn(b"{", curl.stdout.read(1))
                 self.cluster.http("POST", f"/api/v1/jobs/{self.latest()['id']}:cancel")

@@ -104,16 +104,17 @@ class ThroughAClusterTest(harness.ClusterTest):
     def kill_in_the_middle(self, path, entry):
         self.server.lists[path] = entry
         job = self.submit(path)
-        harness.until(lambda: self.cluster.get_json(f"/api/v1/jobs/{job}")["counts"]["items"] > 1000, "some items")
+        harness.until(lambda: self.cluster.get_json(f"/api/v1/jobs/{job}")["items"] > 1000, "some items")
         coordinator = self.cluster.processes["coordinator"]
         coordinator.kill()
         coordinator.start()
         coordinator.wait_ready()
+        self.cluster.processes["gateway"].wait_ready()
         return job
 
     def check_all(self, job):
         ended = self.end_of(job)
-        self.assertEqual((ended["state"], ended["counts"]["items"]), ("COMPLETED", ROWS), ended)
+        self.assertEqual((ended["state"], ended["items"]), ("COMPLETED", ROWS), ended)
         status, _, body = self.cluster.http("GET", f"/api/v1/jobs/{job}/results")
         self.assertEqual(status, 200)
         self.assertEqual([json.loads(line)["id"] for line in body.splitlines()], [f"r{i}" for i in range(ROWS)])
