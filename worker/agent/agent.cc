@@ -76,7 +76,9 @@ void Agent::OnWelcome(const v1::Welcome& welcome, absl::Time now) {
 }
 
 void Agent::OnLease(const v1::Lease& lease, absl::Time now) {
-  last_lease_number_ = std::max(last_lease_number_, lease.lease_number());
+  // One that comes again may have been let go since.
+  if (lease.lease_number() <= last_lease_number_) return;
+  last_lease_number_ = lease.lease_number();
   const Shard key(lease.shard().job_id(), lease.shard().shard());
   if (const auto known = by_shard_.find(key); known != by_shard_.end()) {
     if (held_.at(known->second)->epoch >= lease.lease_epoch()) return;
