@@ -39,6 +39,7 @@ class CoordinatorNode::ThisStore final : public store::ForwardingStore {
   void Hear(std::function<void(store::News)> hear) override { node_.hear_ = std::move(hear); }
   void Deafen() override { node_.hear_ = nullptr; }
   void Announce(const store::News& news) override {
+    if (news.jobs.empty() && news.stopped.empty() && !news.work) return;
     for (const auto& other : world_.coordinators) {
       if (other.get() == &node_ || !other->running()) continue;
       const int times = world_.faulty() && world_.network.Chance(world_.plan.repeats) ? 2 : 1;
@@ -91,6 +92,24 @@ void CoordinatorNode::Start() {
   });
   Post(absl::ZeroDuration(), [] {});
   KeepReadings();
+  if (!world_.alone()) LookForNews();
+}
+
+// As postgres_notices.cc does it, since one may die between a commit and its notice.
+void CoordinatorNode::LookForNews() {
+  Post(absl::Seconds(1), [this] {
+    store::News news;
+    news.work = true;
+    for (const JobPlan& plan : world_.plan.jobs) {
+      const absl::StatusOr<std::optional<core::Job>> job = world_.store->GetJob(plan.id);
+      if (!job.ok() || !*job) continue;
+      const core::JobState state = (*job)->state;
+      if (state == core::JobState::kCancelled || state == core::JobState::kFailed)
+        news.stopped.push_back(plan.id);
+    }
+    if (hear_ != nullptr) hear_(news);
+    LookForNews();
+  });
 }
 
 // As list_files.cc does it.

@@ -53,6 +53,7 @@ class CoordinatorNode final : public Node {
 
   void Turn() override;
   void TurnLedger();
+  void LookForNews();
   void KeepReadings();
   void Tear();
   void LoseStreams(bool learned);

@@ -122,7 +122,7 @@ Plan MakePlan(uint64_t seed) {
   plan.seed = seed;
   Random shape(seed, kShape);
   plan.workers = static_cast<uint32_t>(shape.Between(1, 4));
-  plan.coordinators = 1;
+  plan.coordinators = shape.Chance(0.6) ? 1 : static_cast<uint32_t>(shape.Between(2, 3));
   plan.capacity_items =
       static_cast<uint32_t>(shape.Chance(0.5) ? shape.Between(1, 16) : shape.Between(16, 100));
   plan.chunk_items = static_cast<uint32_t>(shape.Between(1, 16));
