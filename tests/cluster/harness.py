@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -73,11 +74,13 @@ def until(condition, what, patience=PATIENCE):
 
 
 def free_port():
-    """A port that nobody listens on. Asked for at random, so another process could take it first; each test has a network
-    of its own under Bazel."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, below those that the system gives to whoever connects: a process that is killed and
+    started again must find it free. Another process could take it first; each test has a network of its own under Bazel."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            port = random.randrange(10_000, 32_000)
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def end_with_parent():

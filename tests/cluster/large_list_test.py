@@ -12,7 +12,7 @@ sys.path[:0] = ["tests/cluster"]
 import harness  # noqa: E402
 import large  # noqa: E402
 
-SMALL, LARGE = (200_000, 10_000_000) if large.BIG else (200_000, 1_000_000)
+SMALL, LARGE = (200_000, 10_000_000) if large.BIG else (200_000, 3_000_000)
 BOUND = 300e6
 TEN_MILLION = 10_000_000
 MOST_WAL = 64e6
