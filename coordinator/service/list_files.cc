@@ -139,6 +139,7 @@ void ListFiles::OpenAndCreate(const v1::JobSpec& spec, const v1::ListFile& file,
   const std::string id = job.id;
   ledger_.CreateJob(std::move(job), [this, reading, created, id](absl::StatusOr<core::Job> made) {
     if (made.ok() && made->id == id) {
+      Hold(id);
       ThreadsOf(reading->file()).Post([this, reading, id = made->id] {
         if (const absl::Status kept = reading->job().Attach(id, 0); !kept.ok()) return End(id, kept);
         ReadOn(reading);
@@ -172,10 +173,28 @@ void ListFiles::Keep() {
   }
 }
 
+void ListFiles::Hold(const std::string& job_id) {
+  absl::MutexLock lock(&mutex_);
+  held_.insert(job_id);
+}
+
+void ListFiles::LetGo(const std::string& job_id) {
+  absl::MutexLock lock(&mutex_);
+  held_.erase(job_id);
+}
+
 void ListFiles::KeepReadings() {
-  ledger_.KeepReadings([this](const absl::StatusOr<std::vector<core::Job>>& taken_up) {
+  std::set<std::string> held;
+  {
+    absl::MutexLock lock(&mutex_);
+    held = held_;
+  }
+  ledger_.KeepReadings(std::move(held), [this](const absl::StatusOr<std::vector<core::Job>>& taken_up) {
     if (!taken_up.ok()) return log::Warning("lists: %s", taken_up.status().ToString());
-    for (const core::Job& job : *taken_up) threads_.Post([this, job] { TakeUp(job); });
+    for (const core::Job& job : *taken_up) {
+      Hold(job.id);
+      threads_.Post([this, job] { TakeUp(job); });
+    }
     if (!taken_up->empty()) LookSoon();
   });
 }
@@ -192,6 +211,7 @@ void ListFiles::Retry(const core::Job& parent, core::NewJob job, Created created
   ledger_.CreateJob(std::move(job), [this, id, parent = parent.id,
                                      created = std::move(created)](absl::StatusOr<core::Job> made) {
     if (made.ok() && made->id == id) {
+      Hold(id);
       threads_.Post([this, id, parent] { RetryOn(id, parent, 0); });
     }
     created(std::move(made));
@@ -278,15 +298,15 @@ void ListFiles::ReadOn(const std::shared_ptr<Reading>& reading) {
 void ListFiles::End(const std::string& job_id, const absl::Status& how, uint32_t failures) {
   // A stopping coordinator leaves the job to the next; a job that has ended meanwhile needs nothing.
   // What another coordinator reads now is its own.
-  if (stopping_.stopped() || absl::IsAborted(how)) return;
+  if (stopping_.stopped() || absl::IsAborted(how)) return LetGo(job_id);
   if (!how.ok() && failures == 0)
     log::Info("list of job=%s ends early: %s", job_id, std::string(how.message()));
   ledger_.FinishReading(job_id, how, [this, how, job_id, failures](const absl::StatusOr<core::Job>& job) {
     if (job.ok()) {
       if (!how.ok()) job_ended_(job_id);
-      return;
+      return LetGo(job_id);
     }
-    if (absl::IsAborted(job.status()) || absl::IsNotFound(job.status())) return;
+    if (absl::IsAborted(job.status()) || absl::IsNotFound(job.status())) return LetGo(job_id);
     if (failures == 0) {
       log::Warning("job %s could not be told that its list is read, trying on: %s", job_id,
                    job.status().ToString());

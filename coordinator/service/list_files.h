@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -56,6 +57,11 @@ class ListFiles {
   // Stops reading; what was not read stays for Resume. Once, while the ledger still answers.
   void Stop();
 
+  // This coordinator has begun, or has ended, to read the list of that job, an upload perhaps. What is not held is taken up
+  // like what nobody reads: a job that was made though the store seemed to fail, or whose end could not be told.
+  void Hold(const std::string& job_id);
+  void LetGo(const std::string& job_id);
+
   // Where lists are parsed, uploaded ones too: their work may wait for the ledger.
   Threads& threads() { return threads_; }
   Stopping& stopping() { return stopping_; }
@@ -94,6 +100,7 @@ class ListFiles {
   SteadyCondVar wake_;
   bool look_ ABSL_GUARDED_BY(mutex_) = false;
   bool keeping_ ABSL_GUARDED_BY(mutex_) = true;
+  std::set<std::string> held_ ABSL_GUARDED_BY(mutex_);
   std::thread keeper_;
 };
 

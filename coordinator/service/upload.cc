@@ -172,6 +172,7 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
     const absl::StatusOr<core::Job> created = promise.get_future().get();
     if (!created.ok()) return Fail(created.status());
     if (created->id != id) return AnswerLast(*created);
+    context_.lists.Hold(id);
     if (const absl::Status kept = list_->Attach(created->id, 0); !kept.ok()) return Fail(kept);
     made(*created);
   }
@@ -236,6 +237,7 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
     context_.ledger.FinishReading(list_->job_id(), how,
                                   [&](absl::StatusOr<core::Job> job) { promise.set_value(std::move(job)); });
     absl::StatusOr<core::Job> job = promise.get_future().get();
+    context_.lists.LetGo(list_->job_id());
     if (job.ok() && !how.ok()) context_.job_ended(list_->job_id());
     return job;
   }
