@@ -128,7 +128,7 @@ void OriginDesk::Run() {
       if (stopping_) return;
       const absl::Time now = clock_.Boot();
       if (shares_.NextWake() > now) {
-        changed_.WaitWithTimeout(&mutex_, shares_.NextWake() - now);
+        changed_.WaitFor(mutex_, shares_.NextWake() - now);
         continue;
       }
       shares_.Tick(now);

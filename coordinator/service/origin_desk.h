@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "common/clock.h"
+#include "common/steady_cond_var.h"
 #include "coordinator/core/origin_shares.h"
 #include "proto/imgfleet/v1/worker.pb.h"
 
@@ -43,7 +44,7 @@ class OriginDesk {
   std::deque<std::pair<std::string, v1::CoordinatorMessage>> outgoing_ ABSL_GUARDED_BY(mutex_);
   bool sending_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::CondVar changed_;
+  SteadyCondVar changed_;
   std::thread thread_;
 };
 
