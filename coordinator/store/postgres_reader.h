@@ -40,10 +40,12 @@ class PostgresReader {
  private:
   const std::unique_ptr<Connection> connection_;
 
-  // The last shard that begins at $2 or before, unless it ends before; then the one after it.
-#define IMGFLEET_PG_SHARD_AT                                                                         \
-  " FROM shards WHERE job_id = $1 AND first_index >= coalesce((SELECT max(first_index) FROM shards " \
-  "WHERE job_id = $1 AND first_index <= $2), 0) AND first_index + items > $2 ORDER BY first_index LIMIT 1"
+  // The last shard that begins at $2 or before, unless it ends before; then the one after it. Not by max(): as long as
+  // the table's statistics are those of an empty one, the server would look at all of the job's shards for it.
+#define IMGFLEET_PG_SHARD_AT                                                                    \
+  " FROM shards WHERE job_id = $1 AND first_index >= coalesce((SELECT first_index FROM shards " \
+  "WHERE job_id = $1 AND first_index <= $2 ORDER BY first_index DESC LIMIT 1), 0) "             \
+  "AND first_index + items > $2 ORDER BY first_index LIMIT 1"
 
   Statement get_job_{*connection_,
                      "SELECT " IMGFLEET_PG_JOB_COLUMNS " FROM jobs WHERE id = $1 AND NOT expired"};
