@@ -38,7 +38,7 @@ absl::Status ListJob::Attach(std::string job_id, uint64_t skip_items) {
   job_id_ = std::move(job_id);
   skip_items_ = skip_items;
   for (core::NewShard& shard : std::exchange(kept_, {})) RETURN_IF_ERROR(Take(std::move(shard)));
-  return SettleAll();
+  return absl::OkStatus();
 }
 
 absl::Status ListJob::Take(std::optional<core::NewShard> shard) {
