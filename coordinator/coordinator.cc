@@ -77,8 +77,8 @@ class Coordinator::Parts {
       : readers_(options.read_threads),
         ledger_(std::make_unique<store::Ledger>(std::move(store), clock, LedgerOptions(options, clock))),
         counting_(std::make_unique<service::LedgerMetrics>(*ledger_, metrics)),
-        express_ledger_(
-            std::make_unique<store::Ledger>(store::NewMemoryStore(clock), clock, ExpressOptions(options))),
+        express_ledger_(std::make_unique<store::Ledger>(
+            store::NewMemoryStore(clock), clock, ExpressOptions(options), store::Ledger::Turned::kByWhoAsks)),
         workers_(*ledger_, clock, metrics, WorkersOptions(options), express_ledger_.get()),
         express_(
             *express_ledger_, clock, service::ExpressLane::Options(),

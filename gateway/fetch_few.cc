@@ -35,10 +35,12 @@ Task<absl::Status> FetchOnce(v1::Jobs::Stub& jobs, const v1::JobSpec& spec, FewI
     const v1::OutcomeChunk fresh = few.Take(*chunk);
     if (fresh.outcomes_size() == 0) continue;
     if (absl::Status status = co_await sink(fresh); !status.ok()) co_return status;
+    // An outcome of each is all that was wanted, however the stream ends.
+    if (few.complete()) co_return absl::OkStatus();
   }
   const absl::Status status = co_await stream.Finish();
   if (client.gone()) co_return absl::CancelledError("the client is gone");
-  if (status.ok() && !few.complete()) {
+  if (status.ok()) {
     co_return absl::InternalError("the coordinator ended an answer with outcomes missing");
   }
   co_return status;
@@ -51,8 +53,6 @@ Task<absl::Status> FetchFew(v1::Jobs::Stub& jobs, const v1::JobSpec& spec, FewIt
   absl::BitGen random;
   for (int tried = 1;; ++tried) {
     const absl::Status status = co_await FetchOnce(jobs, spec, few, client, sink);
-    // An outcome of each is all that was wanted, however the stream ended.
-    if (few.complete() && absl::IsUnavailable(status)) co_return absl::OkStatus();
     if (!absl::IsUnavailable(status) || tried == kTries) co_return status;
     boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor,
                                     absl::ToChronoNanoseconds(kRetry.Wait(static_cast<uint32_t>(tried),

@@ -1,8 +1,11 @@
 #include "coordinator/service/fetch_now.h"
 
+#include <algorithm>
 #include <deque>
+#include <iterator>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "common/outcome/codec.h"
 #include "common/status.h"
@@ -33,9 +36,9 @@ class FetchNow final : public grpc::ServerWriteReactor<v1::Outcomes>,
 
  private:
   void Hear(std::vector<core::StoredChunk> chunks, std::optional<absl::Status> end) {
-    absl::MutexLock lock(&mutex_);
+    std::vector<v1::Outcomes> messages;
     for (core::StoredChunk& chunk : chunks) {
-      v1::Outcomes message;
+      v1::Outcomes& message = messages.emplace_back();
       message.set_commit_seq(chunk.commit_seq);
       if (encoding_ == v1::PACKED) {
         message.set_packed(std::move(chunk.payload));
@@ -45,8 +48,9 @@ class FetchNow final : public grpc::ServerWriteReactor<v1::Outcomes>,
       } else {
         end = outcomes.status();
       }
-      messages_.push_back(std::move(message));
     }
+    absl::MutexLock lock(&mutex_);
+    std::move(messages.begin(), messages.end(), std::back_inserter(messages_));
     if (end) end_ = std::move(end);
     Go();
   }

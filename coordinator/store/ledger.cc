@@ -47,8 +47,9 @@ Command Report(Callback<core::CommitAnswer> done, size_t bytes, Apply apply, Dec
 }  // namespace
 
 Ledger::Ledger(std::unique_ptr<Store> store, const Clock& clock, Options options, Turned turned)
-    : clock_(clock), loop_(std::make_unique<Loop>(std::move(store), clock, options)) {
-  if (turned == Turned::kByItsThread) thread_ = std::make_unique<LoopThread>(*loop_);
+    : clock_(clock),
+      loop_(std::make_unique<Loop>(std::move(store), clock, options, turned == Turned::kByWhoAsks)) {
+  if (turned != Turned::kByHand) thread_ = std::make_unique<LoopThread>(*loop_);
 }
 
 Ledger::~Ledger() = default;

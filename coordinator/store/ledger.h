@@ -21,6 +21,11 @@
 //
 // Where everything happens in one thread, as in the simulation, the ledger is turned by hand instead: it has no
 // thread, and nothing is committed but in Turn().
+//
+// A store that never waits (memory) can be turned by whoever asks: a verb is then committed on the thread that calls it,
+// before it returns, unless another thread is at it just now, which commits it as well. So nobody waits for a thread to
+// wake up. Callbacks and listeners run on that thread, one at a time as ever; whoever calls a verb holds no lock that they
+// take.
 #pragma once
 
 #include <cstdint>
@@ -61,7 +66,7 @@ class Ledger {
     absl::Duration retention = absl::InfiniteDuration();
   };
 
-  enum class Turned { kByItsThread, kByHand };
+  enum class Turned { kByItsThread, kByHand, kByWhoAsks };
 
   Ledger(std::unique_ptr<Store> store, const Clock& clock, Options options,
          Turned turned = Turned::kByItsThread);

@@ -32,8 +32,12 @@ void Join(const Ledger::Changes& more, Ledger::Changes* to) {
 
 }  // namespace
 
-Ledger::Loop::Loop(std::unique_ptr<Store> store, const Clock& clock, Options options)
-    : store_(std::move(store)), shared_(!store_->Exclusive()), clock_(clock), options_(options) {
+Ledger::Loop::Loop(std::unique_ptr<Store> store, const Clock& clock, Options options, bool turned_by_who_asks)
+    : store_(std::move(store)),
+      shared_(!store_->Exclusive()),
+      turned_by_who_asks_(turned_by_who_asks),
+      clock_(clock),
+      options_(options) {
   // Before anybody can read what the last coordinator left. A failure is met again, and told, by the first
   // batch.
   (void)Commit(nullptr, 0);
@@ -56,9 +60,24 @@ void Ledger::Loop::Stop() {
 }
 
 void Ledger::Loop::Enqueue(Command command) {
-  absl::MutexLock lock(&mutex_);
-  queue_.Push(std::move(command));
-  wake_.Signal();
+  {
+    absl::MutexLock lock(&mutex_);
+    queue_.Push(std::move(command));
+    if (!turned_by_who_asks_) return wake_.Signal();
+    // Who turns it takes this along, perhaps a caller of this one.
+    if (std::exchange(turning_, true)) return;
+  }
+  for (bool more = true; more;) {
+    Turn();
+    absl::MutexLock lock(&mutex_);
+    more = !queue_.empty();
+    if (!more) LeaveTurning();
+  }
+}
+
+void Ledger::Loop::LeaveTurning() {
+  turning_ = false;
+  if (stopping_ || next_due() < waits_until_) wake_.Signal();
 }
 
 bool Ledger::Loop::asked() const {
@@ -67,11 +86,24 @@ bool Ledger::Loop::asked() const {
 }
 
 bool Ledger::Loop::WaitForWork() {
-  const absl::Duration rest = std::max(next_due() - clock_.Boot(), absl::ZeroDuration());
   absl::MutexLock lock(&mutex_);
   // Woken for nothing, it finds nothing due: a batch of no commands.
-  if (!stopping_ && queue_.empty() && !heard_) wake_.WaitFor(mutex_, rest);
-  return !queue_.empty() || !stopping_;
+  if (!stopping_ && queue_.empty() && !heard_) WaitUntilDue();
+  while (turning_) WaitUntilDue();
+  turning_ = !queue_.empty() || !stopping_;
+  return turning_;
+}
+
+void Ledger::Loop::WaitUntilDue() {
+  // What falls due is known to the one that turns it, who says so in the end.
+  waits_until_ = turning_ ? absl::InfiniteFuture() : next_due();
+  wake_.WaitFor(mutex_, std::max(waits_until_ - clock_.Boot(), absl::ZeroDuration()));
+  waits_until_ = absl::InfinitePast();
+}
+
+void Ledger::Loop::Rest() {
+  absl::MutexLock lock(&mutex_);
+  turning_ = false;
 }
 
 void Ledger::Loop::Turn() {
@@ -246,7 +278,10 @@ absl::Time Ledger::Loop::next_due() const {
 
 Ledger::LoopThread::LoopThread(Loop& loop) : loop_(loop) {
   thread_ = std::thread([this] {
-    while (loop_.WaitForWork()) loop_.Turn();
+    while (loop_.WaitForWork()) {
+      loop_.Turn();
+      loop_.Rest();
+    }
   });
 }
 

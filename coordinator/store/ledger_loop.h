@@ -1,6 +1,7 @@
 // How the ledger works: what is asked while the last transaction was being written is gathered, put into the
 // next one, and answered when that is durable. So a lone verb waits for nobody, and under load one sync of the
-// disk serves hundreds. Loop does that a batch at a time, whenever somebody turns it; LoopThread is who does.
+// disk serves hundreds. Loop does that a batch at a time, whenever somebody turns it; LoopThread is who does, where it is
+// not done by whoever asks: then LoopThread is left with what falls due.
 #pragma once
 
 #include <functional>
@@ -27,7 +28,7 @@ namespace imgfleet::store {
 
 class Ledger::Loop {
  public:
-  Loop(std::unique_ptr<Store> store, const Clock& clock, Options options);
+  Loop(std::unique_ptr<Store> store, const Clock& clock, Options options, bool turned_by_who_asks);
   ~Loop();
 
   // Thread-safe.
@@ -38,11 +39,13 @@ class Ledger::Loop {
   bool shared() const { return shared_; }
   // Everything asked so far is still to be done; WaitForWork then says that it is time to end.
   void Stop();
+  // Until somebody has asked for something or something falls due; then this thread alone turns it, until Rest. False when
+  // all is done and the ledger ends.
+  bool WaitForWork();
+  void Rest();
 
   // --- Of the one that turns it -------------------------------------------------------------------------------
 
-  // Until somebody has asked for something or something falls due. False when all is done and the ledger ends.
-  bool WaitForWork();
   // Makes one batch of what was asked so far and of what fell due, and answers it. Where there is neither, it
   // commits nothing but what the clock says.
   void Turn();
@@ -61,11 +64,15 @@ class Ledger::Loop {
   absl::Status TryToCommit(Command* commands, size_t count);
   absl::Status Apply(Batch& batch, Command* commands, size_t count);
   Declared Declare(const Command* commands, size_t count);
+  void WaitUntilDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Wakes who waits for what falls due, if that is earlier than was known.
+  void LeaveTurning() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Passes on what other coordinators did.
   void TellNews();
 
   const std::unique_ptr<Store> store_;
   const bool shared_;
+  const bool turned_by_who_asks_;
   const Clock& clock_;
   const Options options_;
 
@@ -92,6 +99,8 @@ class Ledger::Loop {
   News news_ ABSL_GUARDED_BY(mutex_);
   bool heard_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool turning_ ABSL_GUARDED_BY(mutex_) = false;                           // Somebody does.
+  absl::Time waits_until_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();  // Who waits for work.
 };
 
 // Turns a loop as long as it lives. At its end it finishes what is queued.

@@ -115,6 +115,7 @@ void Dispatcher::Begin(FetchPtr fetch, Exchange* exchange) {
 
 void Dispatcher::Send(Exchange* exchange) {
   const Fetch& fetch = *exchange->fetch;
+  exchange->urgent = fetch.urgent;
   exchange->Prepare(fetch.url(), fetch.target.path, fetch.origin->route, now_);
   transport_.Start(exchange);
 }

@@ -209,6 +209,13 @@ void Dispatcher::Turn(bool busy) {
   Pump();
 }
 
+void Dispatcher::Hurry() {
+  transport_.Collect();
+  if (hurried_.empty()) return;
+  Pump(/*urgent=*/true);
+  transport_.RunTimers(*now_);
+}
+
 void Dispatcher::OnEvent(int fd, Poller::Kind kind, uint32_t events) {
   if (kind == Poller::Kind::kCurl) transport_.OnEvent(fd, events, *now_);
   if (kind == Poller::Kind::kResolver) resolver_.OnEvent(fd, events, *now_);

@@ -46,6 +46,8 @@ class Dispatcher {
   // Starts what may be started and handles what is over. `busy`: the loop has no time to spare, more requests in
   // flight would only wait for it.
   void Turn(bool busy);
+  // The same, but starts what is urgent alone: between any two events.
+  void Hurry();
   void OnEvent(int fd, Poller::Kind kind, uint32_t events);
   // Deadlines, stalls, waits. To be called every kTick while active().
   void Tick();

@@ -121,8 +121,9 @@ class Exchange {
   };
   Timings timings() const;
 
-  // The loop's: whose request it is, and where it stands in the list of running ones.
+  // The loop's: whose request it is, whether somebody waits for it, and where it stands in the list of running ones.
   struct Fetch* fetch = nullptr;
+  bool urgent = false;
   size_t position = 0;
 
  private:

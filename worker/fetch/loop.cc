@@ -18,6 +18,8 @@ constexpr double kBusy = 0.8;
 // A thread that waited for less than this share of such a time is saturated.
 constexpr absl::Duration kLoadPeriod = absl::Seconds(1);
 constexpr double kSpare = 0.05;
+// Events between two looks at what is urgent: some hundred microseconds' worth.
+constexpr int kEventsBetween = 8;
 
 }  // namespace
 
@@ -121,19 +123,30 @@ void Loop::Wait() {
     timeout_ms = static_cast<int>(absl::ToInt64Milliseconds(until - now_) + 1);
   }
   const absl::Time before = options_.clock->Boot();
-  bool first = true;
-  poller_.Wait(timeout_ms, [&](int fd, Poller::Kind kind, uint32_t events) {
-    if (std::exchange(first, false)) now_ = options_.clock->Boot();
-    if (kind == Poller::Kind::kWakeup) {
-      uint64_t count;
-      while (read(fd, &count, sizeof(count)) > 0) continue;
-    } else {
-      dispatcher_->OnEvent(fd, kind, events);
-    }
+  int events = 0;
+  absl::Time woken;
+  poller_.Wait(timeout_ms, [&](int fd, Poller::Kind kind, uint32_t what) {
+    if (events == 0) woken = now_ = options_.clock->Boot();
+    OnEvent(fd, kind, what);
+    if (++events % kEventsBetween == 0) LookForUrgent();
   });
-  if (first) now_ = options_.clock->Boot();
-  busy_ += ((now_ - before < kNoWait ? 1.0 : 0.0) - busy_) / 16;
-  MeasureLoad(now_ - before);
+  if (events == 0) woken = now_ = options_.clock->Boot();
+  busy_ += ((woken - before < kNoWait ? 1.0 : 0.0) - busy_) / 16;
+  MeasureLoad(woken - before);
+}
+
+void Loop::OnEvent(int fd, Poller::Kind kind, uint32_t events) {
+  if (kind != Poller::Kind::kWakeup) return dispatcher_->OnEvent(fd, kind, events);
+  uint64_t count;
+  while (read(fd, &count, sizeof(count)) > 0) continue;
+}
+
+// In the middle of many events, of others.
+void Loop::LookForUrgent() {
+  now_ = options_.clock->Boot();
+  TakeOrders();
+  poller_.TakeUrgent([this](int fd, Poller::Kind kind, uint32_t events) { OnEvent(fd, kind, events); });
+  dispatcher_->Hurry();
 }
 
 void Loop::MeasureLoad(absl::Duration waited) {

@@ -33,6 +33,8 @@ class Loop {
   void Run();
   void TakeOrders();
   void Wait();
+  void OnEvent(int fd, Poller::Kind kind, uint32_t events);
+  void LookForUrgent();
   void Wake();
   void MeasureLoad(absl::Duration waited);
 

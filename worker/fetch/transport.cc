@@ -118,13 +118,16 @@ void Transport::Collect() {
   }
 }
 
-int Transport::OnSocket(CURL*, curl_socket_t fd, int what, void* arg, void*) {
+int Transport::OnSocket(CURL* handle, curl_socket_t fd, int what, void* arg, void*) {
   auto* self = static_cast<Transport*>(arg);
   const uint32_t events = what == CURL_POLL_REMOVE
                               ? 0
                               : (what & CURL_POLL_IN ? static_cast<uint32_t>(EPOLLIN) : 0) |
                                     (what & CURL_POLL_OUT ? static_cast<uint32_t>(EPOLLOUT) : 0);
-  self->settings_.poller->Watch(fd, Poller::Kind::kCurl, events);
+  char* exchange = nullptr;
+  curl_easy_getinfo(handle, CURLINFO_PRIVATE, &exchange);
+  const bool urgent = exchange != nullptr && reinterpret_cast<Exchange*>(exchange)->urgent;
+  self->settings_.poller->Watch(fd, Poller::Kind::kCurl, events, urgent);
   return 0;
 }
 
