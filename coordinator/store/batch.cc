@@ -251,7 +251,7 @@ absl::Status Batch::Acquire(const std::string& holder, const core::Credit& credi
   }
   if (!answer.empty()) acquired_.push_back(&answer);
   // One is enough: it has work, unless somebody takes that away meanwhile.
-  if (answer.empty() && !beyond.empty()) again_ = {beyond.front()};
+  if (answer.empty() && !beyond.empty()) again_.jobs = {beyond.front()};
   return absl::OkStatus();
 }
 
@@ -322,7 +322,7 @@ absl::Status Batch::Disconnected(const std::string& holder, std::optional<absl::
     ASSIGN_OR_RETURN(JobRow * job, FindJob(shard.key.job_id));
     Change(*job, *Adopt(shard), [&](core::Shard& row) { core::Shorten(row, until); });
   }
-  again_.assign(beyond.begin(), beyond.end());
+  again_.jobs.assign(beyond.begin(), beyond.end());
   if (!sharing_.alone && GivenTo(holder) <= *given_here) given_[holder] = absl::InfinitePast();
   return absl::OkStatus();
 }

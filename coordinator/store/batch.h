@@ -37,6 +37,9 @@ struct Sharing {
       nullptr;  // By holder: until when its leases were given here last.
 };
 
+// What a batch that touches something without a row declares.
+std::string NameOf(absl::string_view kind, absl::string_view name);
+
 class Batch {
  public:
   // `wall` is the time of day for what is recorded. All arguments must outlive the batch.
@@ -85,12 +88,14 @@ class Batch {
 
   // Jobs without which the verb that was called last has found nothing to do, and that another coordinator has: it is to
   // be called again by a batch that declares them. Empty where it is done.
-  std::vector<std::string> TakeAgain();
+  Declared TakeAgain();
 
   // Writes what has changed and completes the answers. Last of all.
   absl::Status Finish();
   // Jobs in which something is due and that another coordinator has.
   const std::set<std::string>& passed_over() const { return passed_over_; }
+  // Names of schedules' owners that another coordinator has.
+  const std::set<std::string>& names_passed_over() const { return names_passed_over_; }
   // The earliest time at which a shard that was written is due; infinite where none is.
   absl::Time earliest_due() const { return earliest_due_; }
   // See Sharing::given; infinite past where the holder is gone.
@@ -147,13 +152,16 @@ class Batch {
   };
   absl::StatusOr<Leased> FindLeased(const core::ShardKey& key);
 
-  // The job made from `job`, or the one that was submitted under its key before; null with an answer where there is none.
-  absl::StatusOr<JobRow*> Begin(const core::NewJob& job, absl::StatusOr<core::Job>& answer, bool& fresh);
+  // The job made from `job`, for which `items` are to follow at once. Null with an answer where there is another that was
+  // submitted under its key before, or where it is refused; without one where it is to be called again.
+  absl::StatusOr<JobRow*> Begin(const core::NewJob& job, uint64_t items, absl::StatusOr<core::Job>& answer,
+                                bool& fresh);
   // A job whose id is taken: fills `answer` if it is this one.
   absl::StatusOr<JobRow*> Again(const core::NewJob& job, absl::StatusOr<core::Job>& answer);
   absl::StatusOr<std::optional<core::Job>> FindByKey(const core::NewJob& again, absl::Status& answer);
   absl::Status Append(JobRow& job, const core::NewShard& shard);
-  // What an owner has going, as this batch found it and has added to it since.
+  // What an owner has going, as this batch found it and has added to it since; nobody else adds to it meanwhile. Null where
+  // another coordinator has the owner just now: then the verb is to be called again.
   absl::StatusOr<core::OwnerUse*> UseOf(const std::string& owner);
   absl::Status Fire(core::Schedule schedule);
   absl::Status InsertOutcomes(JobRow& job, uint32_t shard, const std::vector<uint32_t>& offsets,
@@ -174,7 +182,9 @@ class Batch {
   std::set<std::string> stopped_;
   std::map<std::string, core::OwnerUse> uses_;
   std::set<std::string> passed_over_;
-  std::vector<std::string> again_;
+  std::set<std::string> names_passed_over_;
+  std::set<std::string> refused_names_;
+  Declared again_;
   std::map<std::string, absl::Time> given_;
   absl::Time earliest_due_ = absl::InfiniteFuture();
   // Answers whose items are still to be got, all at once.

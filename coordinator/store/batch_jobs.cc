@@ -47,12 +47,21 @@ absl::Status Batch::FindSubmitted(const core::NewJob& again,
 }
 
 absl::StatusOr<core::OwnerUse*> Batch::UseOf(const std::string& owner) {
-  const auto [at, fresh] = uses_.try_emplace(owner);
-  if (fresh) {
-    RETURN_IF_ERROR(Flush());
-    ASSIGN_OR_RETURN(at->second, transaction_.UseOf(owner));
+  if (const auto at = uses_.find(owner); at != uses_.end()) return &at->second;
+  std::string name = NameOf("owner", owner);
+  // Asked once: what follows for this owner in this batch waits behind what is to be called again.
+  bool mine = refused_names_.count(name) == 0;
+  if (mine) {
+    ASSIGN_OR_RETURN(mine, transaction_.TryLockName(name));
   }
-  return &at->second;
+  if (!mine) {
+    refused_names_.insert(name);
+    again_.names = {std::move(name)};
+    return nullptr;
+  }
+  RETURN_IF_ERROR(Flush());
+  ASSIGN_OR_RETURN(const core::OwnerUse use, transaction_.UseOf(owner));
+  return &uses_.emplace(owner, use).first->second;
 }
 
 // Ids are drawn for one submission, so this is the same again: its transaction was durable though it seemed to fail.
@@ -67,8 +76,8 @@ absl::StatusOr<Batch::JobRow*> Batch::Again(const core::NewJob& job, absl::Statu
 }
 
 // Another coordinator may submit under the same key meanwhile: then inserting says so, and the key is looked up again.
-absl::StatusOr<Batch::JobRow*> Batch::Begin(const core::NewJob& job, absl::StatusOr<core::Job>& answer,
-                                            bool& fresh) {
+absl::StatusOr<Batch::JobRow*> Batch::Begin(const core::NewJob& job, uint64_t items,
+                                            absl::StatusOr<core::Job>& answer, bool& fresh) {
   absl::Status same;
   ASSIGN_OR_RETURN(std::optional<core::Job> known, FindByKey(job, same));
   if (!known) {
@@ -76,7 +85,10 @@ absl::StatusOr<Batch::JobRow*> Batch::Begin(const core::NewJob& job, absl::Statu
     core::OwnerUse* use = nullptr;
     if (quota != core::Quota()) {
       ASSIGN_OR_RETURN(use, UseOf(job.owner));
-      if (const absl::Status room = core::CheckNewJob(quota, *use, job.owner); !room.ok()) {
+      if (use == nullptr) return nullptr;
+      absl::Status room = core::CheckNewJob(quota, *use, job.owner);
+      if (room.ok()) room = core::CheckMoreItems(quota, *use, items, job.owner);
+      if (!room.ok()) {
         answer = room;
         return nullptr;
       }
@@ -86,7 +98,7 @@ absl::StatusOr<Batch::JobRow*> Batch::Begin(const core::NewJob& job, absl::Statu
     const absl::Status inserted = transaction_.InsertJob(record);
     if (inserted.ok()) {
       fresh = true;
-      if (use != nullptr) ++use->jobs;
+      if (use != nullptr) *use = {use->jobs + 1, use->items + items};
       touched_.insert(job.id);
       return jobs_.insert_or_assign(job.id, std::make_unique<JobRow>(JobRow{std::move(record)}))
           .first->second.get();
@@ -103,7 +115,7 @@ absl::StatusOr<Batch::JobRow*> Batch::Begin(const core::NewJob& job, absl::Statu
 
 absl::Status Batch::CreateJob(const core::NewJob& job, absl::StatusOr<core::Job>& answer) {
   bool fresh = false;
-  ASSIGN_OR_RETURN(JobRow * row, Begin(job, answer, fresh));
+  ASSIGN_OR_RETURN(JobRow * row, Begin(job, /*items=*/0, answer, fresh));
   if (row != nullptr) answer = row->row.job;
   return absl::OkStatus();
 }
@@ -112,19 +124,8 @@ absl::Status Batch::SubmitJob(const core::NewJob& job, const std::vector<core::N
                               absl::StatusOr<core::Job>& answer) {
   uint64_t items = 0;
   for (const core::NewShard& shard : shards) items += shard.items;
-  if (const core::Quota& quota = options_.quotas.Of(job.owner); quota.items > 0) {
-    ASSIGN_OR_RETURN(core::OwnerUse * use, UseOf(job.owner));
-    absl::Status same;
-    ASSIGN_OR_RETURN(const std::optional<core::Job> known, FindByKey(job, same));
-    const absl::Status room = core::CheckMoreItems(quota, *use, items, job.owner);
-    if (!known && !room.ok()) {
-      answer = room;
-      return absl::OkStatus();
-    }
-    if (!known) use->items += items;
-  }
   bool fresh = false;
-  ASSIGN_OR_RETURN(JobRow * row, Begin(job, answer, fresh));
+  ASSIGN_OR_RETURN(JobRow * row, Begin(job, items, answer, fresh));
   if (!fresh) return absl::OkStatus();
   for (const core::NewShard& shard : shards) {
     if (const absl::Status fits = core::CheckAppend(row->row.job, shard); !fits.ok()) {
@@ -158,6 +159,7 @@ absl::Status Batch::AppendShard(const std::string& job_id, const core::NewShard&
   const std::string& owner = job->row.job.owner;
   if (const core::Quota& quota = options_.quotas.Of(owner); quota.items > 0) {
     ASSIGN_OR_RETURN(core::OwnerUse * use, UseOf(owner));
+    if (use == nullptr) return absl::OkStatus();
     answer = core::CheckMoreItems(quota, *use, shard.items, owner);
     if (!answer.ok()) return absl::OkStatus();
     use->items += shard.items;
@@ -268,7 +270,7 @@ absl::Status Batch::KeepReadings(const std::set<std::string>* read_here, std::ve
     NoteStopped(*job);
   }
   // What was taken up must be told now; what could not be reached is tried at the next call.
-  if (taken_up.empty()) again_ = std::move(beyond);
+  if (taken_up.empty()) again_.jobs = std::move(beyond);
   return absl::OkStatus();
 }
 

@@ -84,7 +84,12 @@ absl::Status Batch::Fire(core::Schedule schedule) {
   job.schedule = schedule.id;
   bool fresh = false;
   absl::StatusOr<core::Job> answer = core::Job();
-  ASSIGN_OR_RETURN(JobRow * row, Begin(job, answer, fresh));
+  ASSIGN_OR_RETURN(JobRow * row, Begin(job, /*items=*/0, answer, fresh));
+  if (Declared again = TakeAgain(); !again.empty()) {
+    // It stays due.
+    names_passed_over_.insert(again.names.begin(), again.names.end());
+    return absl::OkStatus();
+  }
   if (fresh) {
     core::TakeUp(Touch(*row), "", transaction_.Now());
     schedule.last_job = job.id;

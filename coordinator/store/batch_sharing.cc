@@ -1,6 +1,8 @@
 // What of a batch is about other coordinators on the same store.
 #include <utility>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "common/status.h"
 #include "coordinator/core/job.h"
 #include "coordinator/store/batch.h"
@@ -16,6 +18,10 @@ Batch::Batch(Transaction& transaction, absl::Time wall, const Ledger::Options& o
     jobs_.emplace(id, std::make_unique<JobRow>(JobRow{std::move(record)}));
   }
   for (core::Shard& shard : prefetched.shards) Adopt(std::move(shard));
+}
+
+std::string NameOf(absl::string_view kind, absl::string_view name) {
+  return absl::StrCat(kind, " ", absl::CHexEscape(name));
 }
 
 absl::StatusOr<Batch::JobRow*> Batch::Reach(const std::string& id) {
@@ -66,7 +72,7 @@ absl::Time Batch::GivenTo(const std::string& holder) const {
   return at == sharing_.given->end() ? absl::InfinitePast() : at->second;
 }
 
-std::vector<std::string> Batch::TakeAgain() { return std::exchange(again_, {}); }
+Declared Batch::TakeAgain() { return std::exchange(again_, {}); }
 
 absl::Status Batch::Finish() {
   RETURN_IF_ERROR(Flush());

@@ -9,7 +9,7 @@ namespace imgfleet::store {
 absl::Status Batch::CreateWhole(const core::NewJob& job, const std::vector<core::NewShard>& shards,
                                 absl::StatusOr<core::Job>& answer) {
   RETURN_IF_ERROR(CreateJob(job, answer));
-  if (!answer.ok()) return absl::OkStatus();
+  if (!answer.ok() || !again_.empty()) return absl::OkStatus();
   for (const core::NewShard& shard : shards) {
     absl::Status appended;
     RETURN_IF_ERROR(AppendShard(job.id, shard, appended));

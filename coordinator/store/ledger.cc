@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
 #include "common/status.h"
@@ -62,7 +61,7 @@ Declared Ledger::OfJob(const std::string& id) const {
 
 Declared Ledger::OfName(absl::string_view kind, absl::string_view name) const {
   Declared declared;
-  if (loop_->shared()) declared.names.push_back(absl::StrCat(kind, " ", absl::CHexEscape(name)));
+  if (loop_->shared()) declared.names.push_back(NameOf(kind, name));
   return declared;
 }
 

@@ -145,13 +145,12 @@ void Ledger::Loop::Process(std::vector<Command>& batch) {
 
 void Ledger::Loop::Answer(Command* commands, size_t count, const absl::Status& status) {
   for (size_t i = 0; i < count; ++i) {
-    if (!status.ok() || again_.count(i) == 0) {
-      commands[i].answer(status);
-      continue;
-    }
-    absl::MutexLock lock(&mutex_);
-    queue_.PushFront(std::move(commands[i]));
+    if (!status.ok() || again_.count(i) == 0) commands[i].answer(status);
   }
+  if (!status.ok() || again_.empty()) return;
+  // The last one first, so that they keep their order.
+  absl::MutexLock lock(&mutex_);
+  for (auto i = again_.rbegin(); i != again_.rend(); ++i) queue_.PushFront(std::move(commands[*i]));
 }
 
 absl::Status Ledger::Loop::Commit(Command* commands, size_t count) {
@@ -185,7 +184,7 @@ absl::Status Ledger::Loop::TryToCommit(Command* commands, size_t count) {
   Ledger::Changes changes;
   absl::Time now, next_due = absl::InfiniteFuture(), next_schedule = next_schedule_;
   bool more_to_delete = false;
-  std::set<std::string> passed_over;
+  std::set<std::string> passed_over, names_passed_over;
   std::map<std::string, absl::Time> given;
   again_.clear();
   const absl::Status stored = store_->Transact(declared, [&](Transaction& transaction) {
@@ -208,6 +207,7 @@ absl::Status Ledger::Loop::TryToCommit(Command* commands, size_t count) {
     }
     changes = batch.TakeChanges();
     passed_over = batch.passed_over();
+    names_passed_over = batch.names_passed_over();
     given = batch.given();
     return absl::OkStatus();
   });
@@ -232,6 +232,7 @@ absl::Status Ledger::Loop::TryToCommit(Command* commands, size_t count) {
     if (look) next_look_ = begun + kLookEvery;
     if (!passed_over.empty()) next_due_ = begun;
     declare_next_.insert(passed_over.begin(), passed_over.end());
+    names_next_.insert(names_passed_over.begin(), names_passed_over.end());
     for (const auto& [holder, until] : given) {
       until == absl::InfinitePast() ? void(given_.erase(holder)) : void(given_[holder] = until);
     }
@@ -242,21 +243,29 @@ absl::Status Ledger::Loop::TryToCommit(Command* commands, size_t count) {
 }
 
 absl::Status Ledger::Loop::Apply(Batch& batch, Command* commands, size_t count) {
+  std::set<std::string> halted;  // Lists of which something is to be called again: the rest waits behind it.
   for (size_t i = 0; i < count; ++i) {
+    const std::string& list = commands[i].list_of;
+    if (!list.empty() && halted.count(list) > 0) {
+      again_.insert(i);
+      continue;
+    }
     RETURN_IF_ERROR(commands[i].apply(batch));
     if (!shared_) continue;
-    std::vector<std::string> missing = batch.TakeAgain();
+    const Declared missing = batch.TakeAgain();
     if (missing.empty()) continue;
     again_.insert(i);
-    std::vector<std::string>& jobs = commands[i].declared.jobs;
-    jobs.insert(jobs.end(), missing.begin(), missing.end());
+    if (!list.empty()) halted.insert(list);
+    Declared& declared = commands[i].declared;
+    declared.jobs.insert(declared.jobs.end(), missing.jobs.begin(), missing.jobs.end());
+    declared.names.insert(declared.names.end(), missing.names.begin(), missing.names.end());
   }
   return absl::OkStatus();
 }
 
 Declared Ledger::Loop::Declare(const Command* commands, size_t count) {
   if (!shared_) return {};
-  std::set<std::string> jobs = std::exchange(declare_next_, {}), names;
+  std::set<std::string> jobs = std::exchange(declare_next_, {}), names = std::exchange(names_next_, {});
   std::set<core::ShardKey> shards;
   for (size_t i = 0; i < count; ++i) {
     const Declared& declared = commands[i].declared;

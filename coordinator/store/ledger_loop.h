@@ -86,10 +86,10 @@ class Ledger::Loop {
   absl::Time next_schedule_ = absl::InfinitePast();  // Wall.
   absl::Time next_schedule_look_ = absl::InfinitePast();  // For schedules of other coordinators.
   absl::Time next_sweep_ = absl::InfinitePast();          // Of what retention takes.
-  // Only where the store is shared. When next to look what leases of others ran out; for the next batch to declare;
-  // see Sharing; commands of the last batch that are to be called again.
+  // Only where the store is shared. When next to look what leases of others ran out; jobs and names for the next batch to
+  // declare; see Sharing; commands of the last batch that are to be called again.
   absl::Time next_look_ = absl::InfinitePast();
-  std::set<std::string> declare_next_;
+  std::set<std::string> declare_next_, names_next_;
   std::map<std::string, absl::Time> given_;
   std::set<size_t> again_;
 

@@ -96,6 +96,11 @@ absl::StatusOr<std::optional<JobRecord>> PostgresTransaction::TryLockJob(absl::s
   return OneJob(try_lock_job_, id);
 }
 
+absl::StatusOr<bool> PostgresTransaction::TryLockName(absl::string_view name) {
+  ASSIGN_OR_RETURN(Rows rows, try_lock_name_.Run(name));
+  return rows.Next() && rows.Int(0) != 0;
+}
+
 absl::StatusOr<std::optional<JobRecord>> PostgresTransaction::PeekJob(absl::string_view id) {
   return OneJob(peek_job_, id);
 }

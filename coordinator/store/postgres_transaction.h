@@ -35,6 +35,7 @@ class PostgresTransaction final : public Transaction {
   Prefetched TakePrefetched() override { return std::exchange(prefetched_, {}); }
   absl::StatusOr<std::optional<core::JobRecord>> GetJob(absl::string_view id) override;
   absl::StatusOr<std::optional<core::JobRecord>> TryLockJob(absl::string_view id) override;
+  absl::StatusOr<bool> TryLockName(absl::string_view name) override;
   absl::StatusOr<std::optional<core::JobRecord>> PeekJob(absl::string_view id) override;
   absl::Status InsertJob(const core::JobRecord& record) override;
   absl::Status UpdateJob(const core::JobRecord& record) override;
@@ -81,6 +82,8 @@ class PostgresTransaction final : public Transaction {
       connection_,
       "SELECT pg_advisory_xact_lock(name) FROM (SELECT DISTINCT hashtextextended(n, 20221) AS name "
       "FROM unnest($1::text[]) AS u(n) ORDER BY 1) AS names"};
+  Statement try_lock_name_{connection_,
+                           "SELECT pg_try_advisory_xact_lock(hashtextextended($1::text, 20221))"};
   // The sort is done before the first row is locked, so the locks are taken in its order.
   Statement lock_jobs_{connection_, "SELECT " IMGFLEET_PG_JOB_COLUMNS
                                     " FROM jobs WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE"};

@@ -13,7 +13,8 @@
 //
 // Several coordinators on one store. The row of a job is the lock of all that belongs to it: whoever changes any of it
 // holds that row. A batch declares the jobs that it knows it touches; they are locked first, in ascending order, waiting
-// for whoever has them. Further jobs are locked with TryLockJob only, which never waits. So there are no deadlocks.
+// for whoever has them; names come before all jobs. Whatever else turns out to be needed is locked with TryLockJob and
+// TryLockName only, which never wait. So there are no deadlocks.
 // What others changed is heard as News.
 #pragma once
 
@@ -39,9 +40,11 @@ namespace imgfleet::store {
 struct Declared {
   std::vector<std::string> jobs;       // Ids, whether there are such jobs or not.
   std::vector<core::ShardKey> shards;  // Of those jobs.
-  // Of what has no row yet, or none to be locked beside jobs: idempotency keys, schedules. Any text; whoever declares the
-  // same waits.
+  // Of what has no row yet, or none to be locked beside jobs: idempotency keys, schedules, owners with a quota. Any text;
+  // whoever declares the same waits.
   std::vector<std::string> names;
+
+  bool empty() const { return jobs.empty() && shards.empty() && names.empty(); }
 };
 
 // What of it there is.
@@ -76,6 +79,8 @@ class Transaction {
   virtual absl::StatusOr<std::optional<core::JobRecord>> TryLockJob(absl::string_view id) {
     return GetJob(id);
   }
+  // As declaring it does; false where another coordinator has it just now.
+  virtual absl::StatusOr<bool> TryLockName(absl::string_view) { return true; }
   // Does not lock: only what never changes again may be relied on.
   virtual absl::StatusOr<std::optional<core::JobRecord>> PeekJob(absl::string_view id) { return GetJob(id); }
   virtual absl::Status InsertJob(const core::JobRecord& record) = 0;  // ALREADY_EXISTS
