@@ -63,6 +63,7 @@ absl::StatusOr<std::unique_ptr<Fleet>> StartFleet(const Options& options) {
   coordinator.http.ca_file = worker.fetch.ca_file;
   coordinator.http.user_agent = worker.fetch.user_agent;
   coordinator.s3 = {options.s3.endpoint, options.s3.region, options.s3.virtual_host};
+  coordinator.parquet.program = options.fetch.parquet;
   worker.decoder = options.fetch.decoder;
   auto fleet = std::make_unique<Fleet>();
   ASSIGN_OR_RETURN(fleet->coordinator, Coordinator::Start(coordinator, fleet->metrics, Clock::System()));

@@ -39,6 +39,9 @@ void DeclareFetch(config::Program& program, FetchOptions& fetch) {
   program.Text(
       "decoder", "PATH", &fetch.decoder,
       "imgfleet-decoder, for --depth pixels; auto: beside this program; empty: none. Without --server.");
+  program.Text(
+      "parquet", "PATH", &fetch.parquet,
+      "imgfleet-parquet, for Parquet lists; auto: beside this program; empty: none. Without --server.");
   program.Text("contact", "URL", &fetch.contact,
                "Where operators of origins reach you; sent with every fetch. Without --server.");
   program.Duration("max-retry-after", &fetch.max_retry_after, absl::ZeroDuration(), absl::Hours(1),
@@ -69,8 +72,9 @@ void DeclareInfo(config::Command& command, Options& options) {
                   {"tsv", v1::TSV},
                   {"csv", v1::CSV},
                   {"jsonl", v1::JSON_LINES},
-                  {"json", v1::JSON}},
-                 "How the list is written; auto tells by its name, else by its first line.");
+                  {"json", v1::JSON},
+                  {"parquet", v1::PARQUET}},
+                 "How the list is written; auto tells by its name, else by how it begins.");
   command.Text("url-column", "NAME", &info.url_column, "The list's column of URLs, \"url\" unless named.");
   command.Text("id-column", "NAME", &info.id_column, "The list's column of ids, \"id\" unless named.");
   command.Text("credential", "NAME", &info.credential,

@@ -21,6 +21,7 @@ struct FetchOptions {
   std::string ca_file;
   std::string user_agent;
   std::string decoder = "auto";
+  std::string parquet = "auto";
   std::string contact;
   std::vector<std::string> polite_exempt;
   absl::Duration max_retry_after = absl::Seconds(30);

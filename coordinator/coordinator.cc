@@ -64,7 +64,8 @@ store::Ledger::Options LedgerOptions(const Coordinator::Options& options, const 
 }
 
 lists::Places::Options PlacesOptions(const Coordinator::Options& options) {
-  return {options.list_roots, options.spool, options.http, options.s3, options.credentials};
+  return {options.list_roots,  options.spool,       options.http,   options.s3,
+          options.credentials, options.spool_limit, options.parquet};
 }
 
 }  // namespace

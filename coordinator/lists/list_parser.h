@@ -16,6 +16,8 @@
 //   passed over, whatever its size
 // Columns are found by their exact names, in any order, among any others. A list without ids is fine.
 //
+//   PARQUET  no text: the bytes are those that lists/parquet_list.h makes of such a file; `line` counts rows
+//
 // A format left unspecified is told by the name's ending (.tsv .tab .csv .txt .jsonl .ndjson .json, before
 // .gz), else by the first line that is not blank: '{' or a JSON string: JSON lines; '[': JSON; a tab: TSV; the
 // URL column's name alone: TSV;

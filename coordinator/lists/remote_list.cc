@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "common/log.h"
 #include "common/status.h"
+#include "coordinator/lists/spooled_list.h"
 #include "coordinator/lists/temporary_file.h"
 
 namespace imgfleet::lists {
@@ -94,7 +95,12 @@ absl::StatusOr<Identity> RemoteList::identity() const {
   return *identity_;
 }
 
-int RemoteList::spooled_fd() const { return spool_ != nullptr && spool_->whole() ? spool_->fd() : 0; }
+absl::StatusOr<std::optional<int>> RemoteList::File(absl::Duration patience) {
+  if (!options_.always_spool) return absl::UnimplementedError("the list is a stream");
+  const auto whole = [this] { return spool_ != nullptr && spool_->whole(); };
+  if (!whole()) RETURN_IF_ERROR(Read(patience).status());
+  return whole() ? std::optional<int>(spool_->fd()) : std::nullopt;
+}
 
 absl::StatusOr<std::optional<std::string>> RemoteList::Read(absl::Duration patience) {
   if (spool_ != nullptr && spool_->whole()) return spool_->Read();
@@ -218,6 +224,7 @@ absl::StatusOr<std::optional<std::string>> RemoteList::ReadAnswer(absl::Duration
     return piece;
   }
   if (!piece->empty()) {
+    if (offset_ + piece->size() > options_.spool_limit) return TooLargeToSpool(shown_, options_.spool_limit);
     RETURN_IF_ERROR(spool_->Add(*piece, offset_));
     offset_ += piece->size();
     failures_ = 0;

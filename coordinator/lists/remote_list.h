@@ -13,6 +13,7 @@
 // without a byte of progress. In messages the URL stands without its query.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -33,6 +34,7 @@ class RemoteList final : public Source {
     // For each request anew: adds to `secrets` what shows who asks, such as a signature.
     std::function<absl::Status(http::Request& request)> authorize = nullptr;
     std::string spool;                        // Folder for temporary files.
+    uint64_t spool_limit = UINT64_MAX;        // Bytes of one list.
     bool always_spool = false;                // The whole is needed before its first row can be read.
     std::function<bool()> stopped = nullptr;  // From then on all ends CANCELLED.
     Backoff backoff{absl::Milliseconds(500), absl::Seconds(30)};
@@ -50,8 +52,8 @@ class RemoteList final : public Source {
 
   absl::StatusOr<std::optional<std::string>> Read(absl::Duration patience) override;
   absl::StatusOr<Identity> identity() const override;
-  // The spooled list, from its first byte; 0 where it is not spooled to its end. Stays this object's.
-  int spooled_fd() const;
+  // Where it is spooled.
+  absl::StatusOr<std::optional<int>> File(absl::Duration patience) override;
 
  private:
   class Spool;

@@ -32,6 +32,11 @@ class Source {
   virtual absl::StatusOr<std::optional<std::string>> Read(absl::Duration patience) = 0;
   // As it is now. Known before the first byte was read.
   virtual absl::StatusOr<Identity> identity() const = 0;
+  // The whole list as a file, to be read from byte 0 on by its descriptor, which stays this object's; nothing where it is
+  // not whole within `patience`. Instead of Read. UNIMPLEMENTED where it is no file and will be none.
+  virtual absl::StatusOr<std::optional<int>> File(absl::Duration) {
+    return absl::UnimplementedError("the list is a stream");
+  }
 };
 
 // A file from its beginning. `name` stands in messages. Its identity is its size and the time of its last change.
@@ -41,6 +46,7 @@ class FileSource final : public Source {
 
   absl::StatusOr<std::optional<std::string>> Read(absl::Duration patience) override;
   absl::StatusOr<Identity> identity() const override;
+  absl::StatusOr<std::optional<int>> File(absl::Duration) override { return file_.get(); }
 
  private:
   const OwnedFd file_;

@@ -104,7 +104,7 @@ void ListFiles::Stop() {
 }
 
 absl::StatusOr<std::shared_ptr<ListFiles::Reading>> ListFiles::Open(
-    const v1::ListFile& file, const std::optional<lists::Identity>& then) {
+    v1::ListFile file, const std::optional<lists::Identity>& then) {
   ASSIGN_OR_RETURN(std::unique_ptr<lists::Source> list,
                    places_.Open(file, then, [this] { return stopping_.stopped(); }));
   auto job =
@@ -112,7 +112,7 @@ absl::StatusOr<std::shared_ptr<ListFiles::Reading>> ListFiles::Open(
                                 lists::ListParser::Options{lists::Places::Shown(file.path()), file.format(),
                                                            file.url_column(), file.id_column()},
                                 spool());
-  return std::make_shared<Reading>(std::move(list), file, std::move(job));
+  return std::make_shared<Reading>(std::move(list), std::move(file), std::move(job));
 }
 
 void ListFiles::Create(v1::JobSpec spec, v1::ListFile file, core::NewJob job, Created created) {

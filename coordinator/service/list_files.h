@@ -1,6 +1,6 @@
 // Lists that lie in files or behind URLs: opened (lists/places.h), judged by their header before there is a job, then
 // read in the background on a few threads, one slice of each list after the other. Remote lists have threads of their
-// own, since they wait for others' servers.
+// own, since they wait for others' servers, and for the process that reads Parquet.
 //
 // A list whose coordinator ended goes on where it was with the next one: it is read again from its start and what is in
 // shards already is dropped. If the list has changed since, the job fails and keeps its outcomes.
@@ -65,15 +65,17 @@ class ListFiles {
   // Where lists are parsed, uploaded ones too: their work may wait for the ledger.
   Threads& threads() { return threads_; }
   Stopping& stopping() { return stopping_; }
+  const lists::Places& places() const { return places_; }
   const std::string& spool() const { return places_.spool(); }
 
  private:
   class Reading;
 
   Threads& ThreadsOf(const v1::ListFile& file) {
-    return lists::Places::IsRemote(file.path()) ? remote_threads_ : threads_;
+    const bool waits = lists::Places::IsRemote(file.path()) || file.format() == v1::PARQUET;
+    return waits ? remote_threads_ : threads_;
   }
-  absl::StatusOr<std::shared_ptr<Reading>> Open(const v1::ListFile& file,
+  absl::StatusOr<std::shared_ptr<Reading>> Open(v1::ListFile file,
                                                 const std::optional<lists::Identity>& then);
   void OpenAndCreate(const v1::JobSpec& spec, const v1::ListFile& file, core::NewJob job,
                      const Created& created);

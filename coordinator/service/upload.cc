@@ -10,12 +10,16 @@
 #include "absl/synchronization/mutex.h"
 #include "common/ids.h"
 #include "common/status.h"
+#include "coordinator/lists/format.h"
+#include "coordinator/lists/places.h"
 #include "coordinator/service/job_proto.h"
 
 namespace imgfleet::service {
 namespace {
 
 constexpr size_t kMaxDataBytes = 1 << 20;
+// How long a thread waits for rows of one list before it looks after the next.
+constexpr absl::Duration kPatience = absl::Milliseconds(200);
 
 // Reads and writes take turns: read a message, work on it on a list thread, perhaps write, read the next.
 class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Job>,
@@ -90,7 +94,7 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
     if (Cancelled()) return BrokenOff();
     if (context_.lists.stopping().stopped())
       return Fail(absl::UnavailableError("the coordinator is stopping; upload again"));
-    if (list_ == nullptr) {
+    if (!open_) {
       if (lists::Places::IsRemote(request_.list().path())) return HandOver();
       if (const absl::Status opened = Open(); !opened.ok()) return Fail(opened);
       if (!terms_.idempotency_key.empty()) {
@@ -106,12 +110,37 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
       return Fail(
           absl::InvalidArgumentError(absl::StrCat("data: at most ", kMaxDataBytes, " bytes a message")));
     }
-    if (const absl::Status fed = list_->Feed(request_.data()); !fed.ok()) return Fail(fed);
-    if (list_->rows() == 0 || !list_->job_id().empty()) return ReadNext();
+    if (const absl::Status taken = TakeData(request_.data()); !taken.ok()) return Fail(taken);
+    if (list_ == nullptr || list_->rows() == 0 || !list_->job_id().empty()) return ReadNext();
     MakeJob([this](const core::Job& job) {
       phase_ = Phase::kFirstAnswer;
       Answer(job);
     });
+  }
+
+  absl::Status TakeData(absl::string_view data) {
+    if (spooled_ != nullptr) return spooled_->Add(data);
+    if (list_ != nullptr) return list_->Feed(data);
+    absl::StrAppend(&first_, data);
+    return first_.size() < lists::kMagicBytes ? absl::OkStatus() : TellKind();
+  }
+
+  // By its first bytes: rows that are read as they come, or Parquet, which is needed as a whole.
+  absl::Status TellKind() {
+    if (lists::Places::IsParquetList(file_, name_, first_)) {
+      file_.set_format(v1::PARQUET);
+      ASSIGN_OR_RETURN(spooled_, context_.lists.places().Spool(file_, name_));
+    } else {
+      MakeList();
+    }
+    return TakeData(std::exchange(first_, std::string()));
+  }
+
+  void MakeList() {
+    list_ = std::make_unique<ListJob>(
+        context_.ledger, context_.lists.stopping(),
+        lists::ListParser::Options{name_, file_.format(), file_.url_column(), file_.id_column()},
+        context_.lists.spool());
   }
 
   // The list lies elsewhere: it is read from there like any that CreateJob names.
@@ -145,12 +174,9 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
 
   absl::Status Open() {
     RETURN_IF_ERROR(TakeTerms());
-    const v1::ListFile& file = request_.list();
-    name_ = file.path().empty() ? "upload" : file.path();
-    list_ = std::make_unique<ListJob>(
-        context_.ledger, context_.lists.stopping(),
-        lists::ListParser::Options{name_, file.format(), file.url_column(), file.id_column()},
-        context_.lists.spool());
+    file_ = request_.list();
+    name_ = file_.path().empty() ? "upload" : file_.path();
+    open_ = true;
     return absl::OkStatus();
   }
 
@@ -181,8 +207,17 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
   // it fails. Without one a list could pass for whole that is not.
   void TakeEnd() {
     if (Cancelled()) return BrokenOff();
-    if (list_ == nullptr)
-      return Fail(absl::InvalidArgumentError("the first message must carry spec and list"));
+    if (!open_) return Fail(absl::InvalidArgumentError("the first message must carry spec and list"));
+    if (list_ == nullptr && spooled_ == nullptr) {
+      if (const absl::Status told = TellKind(); !told.ok()) return Fail(told);
+    }
+    if (spooled_ != nullptr) {
+      auto rows = context_.lists.places().OpenSpooled(std::move(spooled_), file_, name_);
+      if (!rows.ok()) return Fail(rows.status());
+      rows_ = *std::move(rows);
+      MakeList();
+      return ReadRows();
+    }
     if (list_->job_id().empty()) {
       // Shorter than one row, or broken off before it.
       if (const absl::Status finished = list_->Finish(); !finished.ok()) return Fail(finished);
@@ -192,6 +227,27 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
     const absl::StatusOr<core::Job> job = context_.ledger.GetJob(list_->job_id());
     if (!job.ok()) return Fail(job.status());
     Probe(*job);
+  }
+
+  // The next slice of a spooled list's rows. With the first of them there is a job, and whether the client is still there is
+  // asked before the rest.
+  void ReadRows() {
+    if (Cancelled()) return BrokenOff();
+    if (context_.lists.stopping().stopped())
+      return Fail(absl::UnavailableError("the coordinator is stopping; upload again"));
+    const absl::StatusOr<std::optional<std::string>> slice = rows_->Read(kPatience);
+    if (!slice.ok()) return Fail(slice.status());
+    if (slice->has_value()) {
+      finished_ = (*slice)->empty();
+      const absl::Status taken = finished_ ? list_->Finish() : list_->Feed(**slice);
+      if (!taken.ok()) return Fail(taken);
+    }
+    if (list_->job_id().empty() && (finished_ || list_->rows() > 0)) {
+      return MakeJob([this](const core::Job& job) { Probe(job); });
+    }
+    if (finished_) return Complete();
+    PassTurn();
+    Post([this] { ReadRows(); });
   }
 
   void Probe(const core::Job& job) {
@@ -213,6 +269,7 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
 
   void Complete() {
     if (Cancelled()) return BrokenOff();
+    if (!finished_ && rows_ != nullptr) return ReadRows();
     if (!finished_) {
       if (const absl::Status finished = list_->Finish(); !finished.ok()) return Fail(finished);
     }
@@ -252,6 +309,11 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
   v1::JobSpec spec_;
   core::NewJob terms_;  // Of the job that is made of it.
   std::string name_ = "upload";
+  v1::ListFile file_;
+  bool open_ = false;                            // The first message was taken.
+  std::string first_;                            // The list's first bytes, until they tell what it is.
+  std::unique_ptr<lists::SpooledList> spooled_;  // Parquet, while it comes;
+  std::unique_ptr<lists::Source> rows_;          // and once it is whole.
   std::unique_ptr<ListJob> list_;
   Phase phase_ = Phase::kReading;
   bool finished_ = false;

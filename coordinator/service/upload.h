@@ -1,6 +1,7 @@
 // UploadJob: a list that comes in pieces becomes a job that is worked on while it still comes.
 //
-// The job is made when the first row is there, so a list with a bad header makes none. One message is taken at a time
+// The job is made when the first row is there, so a list with a bad header makes none. A Parquet list is spooled to a file
+// until it is whole, and read then. One message is taken at a time
 // and the next one only asked for when the shards of the last are durable: that is what holds back the client.
 #pragma once
 

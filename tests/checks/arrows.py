@@ -20,7 +20,10 @@ LAYERS = {
     "common (pure)": (["common/backoff.", "common/blob.", "common/ids.", "common/log.", "common/status."], []),
     "common/outcome": (["common/outcome/"], ["proto", "common", "common (pure)"]),
     "coordinator/core": (["coordinator/core/"], ["common (pure)"]),
-    "coordinator/lists": (["coordinator/lists/"], ["coordinator/core", "proto", "ANY common"]),
+    "coordinator/lists": (["coordinator/lists/"], ["coordinator/core", "coordinator/parquet (pure)", "proto", "ANY common"]),
+    # A program of its own, the only user of Apache Arrow; what both ends know of each other is pure.
+    "coordinator/parquet": (["coordinator/parquet/"], ["coordinator/parquet (pure)", "common"]),
+    "coordinator/parquet (pure)": (["coordinator/parquet/frames."], []),
     "coordinator/store": (["coordinator/store/"], ["coordinator/core", "proto", "ANY common"]),
     "coordinator/sinks": (["coordinator/sinks/"], ["coordinator/core", "proto", "ANY common"]),
     "coordinator/service": (["coordinator/service/"], ["coordinator/core", "coordinator/lists", "coordinator/store",
@@ -60,6 +63,7 @@ COMMON = ["common", "common (pure)", "common/outcome"]
 CLOSED = {
     r"curl/": ["worker/fetch", "common", "bench"],
     r"ares\.h": ["worker/fetch", "common"],
+    r"(arrow|parquet)/": ["coordinator/parquet"],
     r"sqlite3\.h|libpq-fe\.h": ["coordinator/store"],
     # Asio's sockets and coroutines; its thread pool is anybody's who may have threads.
     r"boost/(beast|asio\.hpp|asio/(awaitable|buffer|co_spawn|io_context|ip/|read|ssl|write))": ["gateway"],
