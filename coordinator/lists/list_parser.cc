@@ -242,7 +242,8 @@ absl::Status ListParser::State::Detect(bool at_end, RowSink sink) {
       continue;
     }
     if (end == absl::string_view::npos && !at_end && text.size() <= kMaxRowBytes) break;
-    format_ = FormatOfFirstLine(absl::StripSuffix(first, "\r"), options_.url_column);
+    // No more of it than is certain to be there, so that it does not matter in which pieces a long line comes.
+    format_ = FormatOfFirstLine(absl::StripSuffix(first.substr(0, kMaxRowBytes), "\r"), options_.url_column);
     Begin(1 + blank_lines_);
     const std::string rest(text);
     undetected_ = std::string();
