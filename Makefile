@@ -48,7 +48,7 @@ mutants: ## whether the tests notice each guard that is taken away (MUTANTS='hos
 	@tools/setup.sh build demo test
 	@BAZEL_FLAGS='$(BAZEL_FLAGS)' tests/mutants/mutants.py $(MUTANTS)
 
-chaos: ## kill, freeze, cut off and starve a running fleet, and compare every outcome (CHAOS='--kills 200 --seed 7')
+chaos: ## kill, freeze, cut off and starve a running fleet, and compare every outcome, on both stores (CHAOS='--kills 200 --seed 7')
 	@tools/setup.sh build demo test
 	@bazel build $(BAZEL_FLAGS) //tests/chaos:libfaults.so //coordinator:imgfleet-coordinator //worker:imgfleet-worker \
 	  //gateway:imgfleet-gateway

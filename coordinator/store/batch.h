@@ -49,6 +49,9 @@ class Batch {
   absl::Status Recover();
   // Makes READY what is due. First of all in each batch.
   absl::Status ComeDue();
+  // Where the store's clock was set back, leases would hold, and delays last, for as much longer: none is due later than if it
+  // began now. Before ComeDue.
+  absl::Status BringNearer();
   // Marks the jobs that ended before `ended_before` (wall) as expired and deletes a slice of what is expired. Before any
   // row was got. True: there is more to delete.
   absl::StatusOr<bool> Sweep(absl::Time ended_before);
@@ -125,6 +128,8 @@ class Batch {
   absl::StatusOr<ShardRow*> FindShard(const core::ShardKey& key);
   // Null too where another coordinator has it.
   absl::StatusOr<JobRow*> Reach(const std::string& id);
+  // BringNearer for readings.
+  absl::Status BringNearer(const std::vector<core::JobRecord>& reading, absl::Time due);
   // True too where there is no such job.
   absl::StatusOr<bool> HasEnded(const std::string& id);
   // Of what `find` gives, that whose job can be reached, as it is now that its job is locked; jobs that cannot be reached

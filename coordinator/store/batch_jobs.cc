@@ -241,6 +241,7 @@ absl::Status Batch::KeepReadings(const std::set<std::string>* read_here, std::ve
   const absl::Time now = transaction_.Now(), due = now + options_.reading_period;
   std::vector<std::string> beyond;
   ASSIGN_OR_RETURN(const std::vector<core::JobRecord> reading, transaction_.JobsBeingRead());
+  RETURN_IF_ERROR(BringNearer(reading, due));
   for (const core::JobRecord& record : reading) {
     if (record.job.reader != options_.coordinator) continue;
     if (read_here != nullptr && read_here->count(record.job.id) == 0) continue;

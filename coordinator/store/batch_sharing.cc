@@ -8,6 +8,16 @@
 #include "coordinator/store/batch.h"
 
 namespace imgfleet::store {
+namespace {
+
+// Transactions that overlap may each see the other's times lie ahead by about as long as they take; what lies farther ahead
+// was read from a clock that was set back since.
+constexpr absl::Duration kClocksApart = absl::Seconds(1);
+// No session takes a hand-back with a later not_before.
+constexpr absl::Duration kLongestDelay = absl::Hours(1);
+constexpr size_t kNearerAtOnce = 256;
+
+}  // namespace
 
 Batch::Batch(Transaction& transaction, absl::Time wall, const Ledger::Options& options,
              const Sharing& sharing)
@@ -56,6 +66,36 @@ absl::StatusOr<std::vector<core::Shard>> Batch::Reachable(Find find, std::set<st
   }
   std::erase_if(found, [&](const core::Shard& shard) { return jobs_.count(shard.key.job_id) == 0; });
   return found;
+}
+
+absl::Status Batch::BringNearer() {
+  const absl::Time lapse = transaction_.Now() + options_.lease_period;
+  const absl::Time ready = transaction_.Now() + kLongestDelay;
+  for (;;) {
+    const auto find = [&] {
+      return transaction_.ShardsDueAfter(lapse + kClocksApart, ready + kClocksApart, kNearerAtOnce);
+    };
+    ASSIGN_OR_RETURN(const std::vector<core::Shard> far, Reachable(find, passed_over_));
+    for (const core::Shard& shard : far) {
+      ASSIGN_OR_RETURN(JobRow * job, FindJob(shard.key.job_id));
+      const absl::Time until = shard.state == core::ShardState::kLeased ? lapse : ready;
+      Change(*job, *Adopt(shard), [&](core::Shard& row) { row.due = until; });
+    }
+    if (far.size() < kNearerAtOnce) return absl::OkStatus();
+    RETURN_IF_ERROR(Flush());
+  }
+}
+
+absl::Status Batch::BringNearer(const std::vector<core::JobRecord>& reading, absl::Time due) {
+  if (sharing_.alone) return absl::OkStatus();
+  for (const core::JobRecord& record : reading) {
+    if (record.job.reader_due <= due + kClocksApart) continue;
+    ASSIGN_OR_RETURN(JobRow * job, Reach(record.job.id));
+    if (job == nullptr || job->row.job.reader_due <= due) continue;
+    core::TakeUp(job->row.job, job->row.job.reader, due);
+    job->dirty = true;
+  }
+  return absl::OkStatus();
 }
 
 bool Batch::JudgeTurn(Turn& turn, const JobRow* job) {

@@ -193,6 +193,7 @@ absl::Status Ledger::Loop::TryToCommit(Command* commands, size_t count) {
     if (sweeping) {
       ASSIGN_OR_RETURN(more_to_delete, batch.Sweep(wall - options_.retention));
     }
+    if (look && shared_) RETURN_IF_ERROR(batch.BringNearer());
     if (look) RETURN_IF_ERROR(batch.ComeDue());
     if (scheduling) RETURN_IF_ERROR(batch.FireSchedules());
     RETURN_IF_ERROR(Apply(batch, commands, count));

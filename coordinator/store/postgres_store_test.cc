@@ -57,6 +57,48 @@ class PostgresStoreTest : public testing::Test {
   int ledgers_ = 0;
 };
 
+// --- Its clock ------------------------------------------------------------------------------------------------
+
+// Of a server whose clock was set back by an hour: leases that nobody renews, delays, and readings whose coordinator is gone.
+TEST_F(PostgresStoreTest, NothingIsLateThoughTheClockWasSetBack) {
+  FakeClock server, own;
+  const auto open = [&](const std::string& name) {
+    Ledger::Options options;
+    options.coordinator = name;
+    return std::make_unique<Ledger>(*OpenPostgresStore(conninfo_, Clock::System(), &server), own, options);
+  };
+  const auto pass = [&](Ledger& ledger, absl::Duration time) {
+    server.Advance(time);
+    own.Advance(time);
+    ASSERT_TRUE(Tick(ledger).ok());
+  };
+  const Ledger::Options defaults;
+  std::unique_ptr<Ledger> gone = open("gone"), ledger = open("here");
+  ASSERT_TRUE(Create(*gone, "list", "file:list.tsv").ok());
+  gone = nullptr;
+  MakeJob(*ledger, "lost", 10);
+  ASSERT_THAT(*Acquire(*ledger, "lost", 10), SizeIs(1));
+  MakeJob(*ledger, "kept", 10);
+  const std::vector<core::LeasedShard> kept = *Acquire(*ledger, "kept", 10);
+  MakeJob(*ledger, "delayed", 10);
+  const core::LeaseRef back = Acquire(*ledger, "delayed", 10)->at(0).lease;
+  ASSERT_EQ(HandBack(*ledger, back, absl::Minutes(10)).code, CommitCode::kCommitted);
+
+  server.Advance(-absl::Hours(1));
+  pass(*ledger, absl::Seconds(2));
+  ASSERT_THAT(*KeepReadings(*ledger), IsEmpty());
+  EXPECT_THAT(*Acquire(*ledger, "other", 100), IsEmpty()) << "nobody loses a lease because of a clock";
+  pass(*ledger, defaults.lease_period / 2);
+  EXPECT_THAT(*Renew(*ledger, "kept", {kept[0].lease}), IsEmpty());
+  pass(*ledger, defaults.lease_period / 2);
+  const std::vector<core::LeasedShard> freed = *Acquire(*ledger, "other", 100);
+  ASSERT_THAT(freed, SizeIs(1));
+  EXPECT_EQ(freed[0].lease.shard.job_id, "lost");
+  EXPECT_THAT(*KeepReadings(*ledger), SizeIs(1));
+  pass(*ledger, absl::Hours(1));
+  EXPECT_EQ(Acquire(*ledger, "another", 10)->size(), 1u);
+}
+
 // --- Databases ------------------------------------------------------------------------------------------------
 
 TEST_F(PostgresStoreTest, OneMigratesWhereManyStartAtOnce) {

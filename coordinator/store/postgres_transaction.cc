@@ -250,6 +250,12 @@ absl::StatusOr<std::vector<Shard>> PostgresTransaction::DueShards(absl::Time by,
   return AllShards(std::move(rows));
 }
 
+absl::StatusOr<std::vector<Shard>> PostgresTransaction::ShardsDueAfter(absl::Time leased, absl::Time delayed,
+                                                                       size_t limit) {
+  ASSIGN_OR_RETURN(Rows rows, due_after_.Run(Micros(leased), Micros(delayed), Limit(limit)));
+  return AllShards(std::move(rows));
+}
+
 absl::StatusOr<absl::Time> PostgresTransaction::NextDue() { return TimeOf(next_due_.Run()); }
 
 // --- Schedules ------------------------------------------------------------------------------------------------

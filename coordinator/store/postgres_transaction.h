@@ -58,6 +58,8 @@ class PostgresTransaction final : public Transaction {
   absl::StatusOr<std::vector<core::Shard>> LeasesOf(absl::string_view holder) override;
   absl::StatusOr<std::vector<core::Shard>> TimedShardsOf(absl::string_view job_id) override;
   absl::StatusOr<std::vector<core::Shard>> DueShards(absl::Time by, size_t limit) override;
+  absl::StatusOr<std::vector<core::Shard>> ShardsDueAfter(absl::Time leased, absl::Time delayed,
+                                                          size_t limit) override;
   absl::StatusOr<absl::Time> NextDue() override;
   absl::StatusOr<std::optional<core::Schedule>> GetSchedule(absl::string_view id) override;
   absl::Status InsertSchedule(const core::Schedule& schedule) override;
@@ -165,6 +167,10 @@ class PostgresTransaction final : public Transaction {
   Statement due_shards_{connection_,
                         "SELECT " IMGFLEET_PG_SHARD_COLUMNS
                         " FROM shards WHERE state IN (2, 3) AND due <= $1 ORDER BY due LIMIT $2"};
+  Statement due_after_{connection_,
+                       "SELECT " IMGFLEET_PG_SHARD_COLUMNS
+                       " FROM shards WHERE state IN (2, 3) AND due > least($1::bigint, $2::bigint)"
+                       " AND due > CASE state WHEN 2 THEN $1 ELSE $2 END ORDER BY due DESC LIMIT $3"};
   Statement next_due_{connection_, "SELECT due FROM shards WHERE state IN (2, 3) ORDER BY due LIMIT 1"};
 
   Statement get_schedule_{connection_,

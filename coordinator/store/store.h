@@ -135,6 +135,12 @@ class Transaction {
   virtual absl::StatusOr<std::vector<core::Shard>> TimedShardsOf(absl::string_view job_id) = 0;
   // LEASED and DELAYED shards due at `by` or before, earliest first.
   virtual absl::StatusOr<std::vector<core::Shard>> DueShards(absl::Time by, size_t limit) = 0;
+  // LEASED shards due after `leased`, and DELAYED ones due after `delayed`: later than they can be, unless the clock of Now
+  // was set back since. Latest first. A store whose clock never is has none.
+  virtual absl::StatusOr<std::vector<core::Shard>> ShardsDueAfter(absl::Time /*leased*/,
+                                                                  absl::Time /*delayed*/, size_t /*limit*/) {
+    return std::vector<core::Shard>();
+  }
   // The earliest time at which a shard is due; infinite where none is.
   virtual absl::StatusOr<absl::Time> NextDue() = 0;
 

@@ -11,6 +11,7 @@
 
 import mmap
 import os
+import shutil
 import signal
 import struct
 import sys
@@ -28,8 +29,8 @@ FAULTS = "tests/chaos/libfaults.so"
 class Control:
     """What libfaults.so reads: see faults.cc."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, library):
+        self.path, self.library = path, library
         with open(path, "wb") as file:
             file.write(bytes(CONTROL_BYTES))
         with open(path, "r+b") as file:
@@ -39,8 +40,7 @@ class Control:
         struct.pack_into("<q", self.memory, place, int(value))
 
     def environment(self):
-        library = next(path for path in (FAULTS, "bazel-bin/" + FAULTS) if os.path.exists(path))
-        return {"LD_PRELOAD": os.path.abspath(library), "FAULTS_CONTROL": self.path}
+        return {"LD_PRELOAD": self.library, "FAULTS_CONTROL": self.path}
 
 
 class Fleet(harness.Cluster):
@@ -49,8 +49,12 @@ class Fleet(harness.Cluster):
         self.store = store
         self.counts = (coordinators, workers, gateways)
         self.concurrency = concurrency
-        self.clock = Control(os.path.join(self.folder, "clock"))
-        self.disk = Control(os.path.join(self.folder, "disk"))
+        # Where PostgreSQL, which may be another user, can read it too: what cannot be preloaded is left out without an error.
+        os.chmod(self.folder, 0o755)
+        library = shutil.copy(next(path for path in (FAULTS, "bazel-bin/" + FAULTS) if os.path.exists(path)), self.folder)
+        os.chmod(library, 0o755)
+        self.clock = Control(os.path.join(self.folder, "clock"), library)
+        self.disk = Control(os.path.join(self.folder, "disk"), library)
         self.coordinators, self.workers, self.gateways = [], [], []
         self.database = None
         self.lines = {}  # (worker name, coordinator name) -> proxy.Line
