@@ -163,11 +163,21 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& 
     const bool refused = absl::StrContains(message, "authentication failed") ||
                          absl::StrContains(message, "no password supplied") ||
                          absl::StrContains(message, "pg_hba.conf");
-    const bool missing = absl::StrContains(message, "does not exist");
-    return absl::Status(refused   ? absl::StatusCode::kPermissionDenied
-                        : missing ? absl::StatusCode::kNotFound
-                                  : absl::StatusCode::kUnavailable,
-                        absl::StrCat("postgres: ", message));
+    const bool untrusted =
+        absl::StrContains(message, "certificate") || absl::StrContains(message, "does not support SSL");
+    // A name that a resolver does not know may be known in a moment; a database or a role that the server does not, not.
+    const bool missing = absl::StrContains(message, "\" does not exist");
+    const bool full = absl::StrContains(message, "too many clients") ||
+                      absl::StrContains(message, "connection slots") ||
+                      absl::StrContains(message, "too many connections");
+    return absl::Status(
+        refused || untrusted ? absl::StatusCode::kPermissionDenied
+        : missing            ? absl::StatusCode::kNotFound
+                             : absl::StatusCode::kUnavailable,
+        absl::StrCat("postgres: ", message,
+                     full ? "; a coordinator takes two connections and one for each reader at work "
+                            "(up to eight are kept): raise max_connections"
+                          : ""));
   }
   // Notices, such as those of IF NOT EXISTS, are nobody's business.
   PQsetNoticeReceiver(

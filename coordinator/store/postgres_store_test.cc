@@ -288,6 +288,10 @@ class Cutter {
     EXPECT_EQ(listen(listener_, 16), 0);
     accepting_ = std::thread([this] {
       for (int client; (client = accept(listener_, nullptr, nullptr)) >= 0;) {
+        if (away_) {
+          close(client);
+          continue;
+        }
         relays_.emplace_back([this, client] { Relay(client); });
       }
     });
@@ -301,6 +305,9 @@ class Cutter {
   const std::string& folder() const { return folder_.path(); }
   void Arm() { armed_ = true; }
   bool cut() const { return cut_; }
+  // New connections are turned away then.
+  void StayAwayAfterCut() { stay_away_ = true; }
+  void ComeBack() { away_ = false; }
 
  private:
   static sockaddr_un Address(const std::string& path) {
@@ -327,6 +334,7 @@ class Cutter {
       const bool commits =
           from_client && armed_ && absl::StrContains(absl::string_view(buffer, got), "COMMIT");
       if (commits && armed_.exchange(false)) {
+        away_ = stay_away_.load();
         cut_ = true;
         if (when_ == When::kAfterCommit) {
           // No answer comes through from here on: the client's side goes first, then the server works it off.
@@ -348,42 +356,76 @@ class Cutter {
   const std::string target_;
   const When when_;
   int listener_;
-  std::atomic<bool> armed_{false}, cut_{false};
+  std::atomic<bool> armed_{false}, cut_{false}, stay_away_{false}, away_{false};
   std::thread accepting_;
   std::vector<std::thread> relays_;
 };
 
-class LostAnswerTest : public PostgresStoreTest, public testing::WithParamInterface<Cutter::When> {};
+class LostAnswerTest : public PostgresStoreTest, public testing::WithParamInterface<Cutter::When> {
+ protected:
+  LostAnswerTest() {
+    EXPECT_TRUE(OpenPostgresStore(conninfo_, Clock::System()).ok());
+    through_.replace(at_, folder_.size(), cutter_.folder());
+  }
+
+  const size_t at_ = conninfo_.find("host=") + 5;
+  const std::string folder_ = conninfo_.substr(at_, conninfo_.find('&', at_) - at_);
+  Cutter cutter_{absl::StrCat(folder_, "/.s.PGSQL.5432"), GetParam()};
+  std::string through_ = conninfo_;
+};
 
 INSTANTIATE_TEST_SUITE_P(When, LostAnswerTest,
                          testing::Values(Cutter::When::kBeforeCommit, Cutter::When::kAfterCommit));
 
 // Every verb of the batch whose commit got no answer is answered as what it is: done, once.
 TEST_P(LostAnswerTest, IsSettledByAskingTheServer) {
-  ASSERT_TRUE(OpenPostgresStore(conninfo_, Clock::System()).ok());
-  const size_t at = conninfo_.find("host=") + 5;
-  const std::string folder = conninfo_.substr(at, conninfo_.find('&', at) - at);
-  Cutter cutter(absl::StrCat(folder, "/.s.PGSQL.5432"), GetParam());
-  std::string through = conninfo_;
-  through.replace(at, folder.size(), cutter.folder());
-  {
-    auto store = OpenPostgresStore(through, Clock::System());
-    ASSERT_TRUE(store.ok()) << store.status();
-    cutter.Arm();
-    const absl::Status fate = (*store)->Transact([](Transaction& transaction) {
+  auto store = OpenPostgresStore(through_, Clock::System());
+  ASSERT_TRUE(store.ok()) << store.status();
+  cutter_.Arm();
+  const absl::Status fate = (*store)->Transact([](Transaction& transaction) {
+    core::JobRecord record;
+    record.job.id = "job";
+    return transaction.InsertJob(record);
+  });
+  EXPECT_TRUE(cutter_.cut());
+  if (GetParam() == Cutter::When::kAfterCommit) {
+    EXPECT_TRUE(fate.ok()) << fate;
+    EXPECT_TRUE((*store)->GetJob("job")->has_value());
+  } else {
+    EXPECT_TRUE(absl::IsAborted(fate)) << fate;
+    EXPECT_FALSE((*store)->GetJob("job")->has_value());
+  }
+}
+
+// The server stays away for longer than anybody waits: it is said that the fate is not known. Whoever asks again gets what
+// there is, once.
+TEST_P(LostAnswerTest, IsUnknownWhereTheServerStaysAwayAndMayBeAskedForAgain) {
+  FakeClock clock;
+  auto store = OpenPostgresStore(through_, clock);
+  ASSERT_TRUE(store.ok()) << store.status();
+  const auto insert = [&] {
+    return (*store)->Transact([](Transaction& transaction) {
       core::JobRecord record;
       record.job.id = "job";
       return transaction.InsertJob(record);
     });
-    EXPECT_TRUE(cutter.cut());
-    if (GetParam() == Cutter::When::kAfterCommit) {
-      EXPECT_TRUE(fate.ok()) << fate;
-      EXPECT_TRUE((*store)->GetJob("job")->has_value());
-    } else {
-      EXPECT_TRUE(absl::IsAborted(fate)) << fate;
-      EXPECT_FALSE((*store)->GetJob("job")->has_value());
-    }
+  };
+  cutter_.StayAwayAfterCut();
+  cutter_.Arm();
+  auto asked = std::async(std::launch::async, insert);
+  while (asked.wait_for(std::chrono::milliseconds(1)) == std::future_status::timeout) {
+    if (cutter_.cut()) clock.Advance(absl::Seconds(1));
   }
+  const absl::Status unknown = asked.get();
+  EXPECT_TRUE(absl::IsUnavailable(unknown)) << unknown;
+  EXPECT_THAT(std::string(unknown.message()), HasSubstr("whether the change was stored is not known"));
+  cutter_.ComeBack();
+  clock.Advance(absl::Seconds(1));
+  const absl::Status again = insert();
+  EXPECT_EQ(again.code(), GetParam() == Cutter::When::kAfterCommit ? absl::StatusCode::kAlreadyExists
+                                                                   : absl::StatusCode::kOk)
+      << again;
+  EXPECT_TRUE((*store)->GetJob("job")->has_value());
 }
 
 }  // namespace
