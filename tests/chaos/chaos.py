@@ -227,7 +227,8 @@ class Chaos:
         outcomes = self.results(job)
         hold([outcome["index"] for outcome in outcomes] == list(range(self.items)), "indices are missing or come twice")
         urls = reference_list.read(path)
-        log = self.fleet.origin_log()
+        log = self.fleet.origin_log(f"/{self.jobs}/")
+        self.refetched += refetched(log)
         for outcome in outcomes:
             hold(urls.get(outcome["id"]) == outcome["url"], f"{outcome['id']} is not {outcome['url']}")
             difference = reference_list.difference(outcome, log[reference_list.path_of(outcome["url"])])
@@ -287,14 +288,13 @@ def play(store, faults, seed, items, say=print):
             left = len(faults)
             chaos.play_job(faults)
             say(f"job {chaos.jobs}: {left - len(faults)} faults, {items} items, all as the origin served them")
-        chaos.refetched = refetched(fleet)
     report(chaos, begun, say)
     return chaos
 
 
-def refetched(fleet):
+def refetched(log):
     """Items of which the origin served more than one image: a double would have shown in them."""
-    return sum(len({row["etag"] for row in rows if row["kind"] == "image"}) > 1 for rows in fleet.origin_log().values())
+    return sum(len({row["etag"] for row in rows if row["kind"] == "image"}) > 1 for rows in log.values())
 
 
 def report(chaos, begun, say):

@@ -182,9 +182,10 @@ class Cluster(contextlib.AbstractContextManager):
                                   f"--ca-file={self.origin['ca_file']}"]
         return process
 
-    def origin_log(self):
-        """path -> every answer given for it, in order."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.origin['http']}/_origin/log", timeout=60) as answer:
+    def origin_log(self, prefix=""):
+        """path -> every answer given for it, in order; of paths that begin so."""
+        url = f"http://127.0.0.1:{self.origin['http']}/_origin/log?prefix={prefix}"
+        with urllib.request.urlopen(url, timeout=60) as answer:
             rows = [json.loads(line) for line in answer]
         log = {}
         for row in rows:

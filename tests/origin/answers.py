@@ -127,9 +127,11 @@ class Log:
         self.requests += 1
         self.statuses[429] = self.statuses.get(429, 0) + 1
 
-    def rows(self):
-        """One dictionary an answer; `status` is what was sent, 206 for a range."""
+    def rows(self, prefix=""):
+        """One dictionary an answer for paths that begin so; `status` is what was sent, 206 for a range."""
         for path, answer, status in self.entries:
+            if not path.startswith(prefix):
+                continue
             row = {"path": path, "attempt": answer.attempt, "status": status, "kind": answer.kind,
                    "size_bytes": len(answer.body), "etag": answer.etag or "", "content_type": answer.content_type,
                    "sha256": hashlib.sha256(answer.body).hexdigest()}

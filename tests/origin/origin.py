@@ -8,8 +8,8 @@ A query of a path may say how it is answered, without ranges: ?as=gzip (encoded)
 ranges), ?as=cut (the file itself ends after three fifths), ?as=broken (the connection ends in the middle of the body).
 
 Prints one line of JSON once it listens: {"http": PORT, "https": PORT, "ca_file": PATH}. On the HTTP port it also tells
-what it did: /_origin/log (one JSON object an answer) and /_origin/stats. Ends on SIGTERM, or with the process that
-started it.
+what it did: /_origin/log (one JSON object an answer; ?prefix=/a: of paths that begin so) and /_origin/stats. Ends on SIGTERM,
+or with the process that started it.
 """
 
 import argparse
@@ -177,8 +177,9 @@ class Origin:
             self.rates.append([second, 1])
 
     def tell(self, target):
-        if target == "/_origin/log":
-            body = "".join(json.dumps(row) + "\n" for row in self.log.rows()).encode()
+        if target.partition("?")[0] == "/_origin/log":
+            prefix = target.partition("?prefix=")[2]
+            body = "".join(json.dumps(row) + "\n" for row in self.log.rows(prefix)).encode()
             return render(200, [("Content-Type", "application/x-ndjson")], body)
         if target == "/_origin/stats":
             stats = {"requests": self.log.requests, "bytes_sent": self.log.bytes_sent, "statuses": self.log.statuses,
