@@ -48,6 +48,68 @@ TEST_F(CoordinatorTest, ABadListRefusesTheCallAndMakesNoJob) {
   EXPECT_THAT(page.jobs(), IsEmpty());
 }
 
+// More of them than there are threads that read lists, of an owner who may add nothing.
+TEST_F(CoordinatorTest, ListsThatWaitForAQuotaHoldUpNobodyElses) {
+  options_.list_threads = 1;
+  ASSERT_TRUE(core::AddQuota("greedy=items:20", options_.quotas).ok());
+  Start();
+  constexpr uint64_t kItems = 40;  // A shard of 16, one of 24.
+  std::string text;
+  for (uint64_t i = 0; i < kItems; ++i) absl::StrAppend(&text, "http://h/", i, "\n");
+  v1::CreateJobRequest request = FileJob(WriteList("list.txt", text));
+  request.set_owner("greedy");
+  std::vector<std::string> greedy;
+  for (int i = 0; i < 3; ++i) greedy.push_back(Create(request).id());
+  grpc::ClientContext context;
+  const auto upload = jobs_->UploadJob(&context);
+  v1::UploadJobRequest first;
+  first.mutable_spec()->mutable_measure();
+  first.mutable_list()->set_path("up.txt");
+  first.set_owner("greedy");
+  first.set_data(text);
+  ASSERT_TRUE(upload->Write(first));
+  v1::Job uploading;
+  ASSERT_TRUE(upload->Read(&uploading));
+  ASSERT_TRUE(upload->WritesDone());
+
+  request.set_owner("modest");
+  const std::string modest = Create(request).id();
+  EXPECT_EQ(WaitFor(modest, [](const v1::Job& j) { return j.state() != v1::Job::READING; }).items(), kItems);
+  for (const std::string& id : greedy) EXPECT_EQ(Get(id).state(), v1::Job::READING);
+
+  v1::Job cancelled;
+  ASSERT_TRUE(Cancel(greedy[2], &cancelled).ok());
+  EXPECT_EQ(cancelled.state(), v1::Job::CANCELLED);
+  context.TryCancel();
+  (void)upload->Finish();
+  const v1::Job broken = WaitFor(uploading.id(), Ended);
+  EXPECT_EQ(broken.state(), v1::Job::FAILED);
+
+  FakeWorker worker(channel_, "w");
+  EXPECT_TRUE(worker.Read().has_welcome());
+  worker.Report(100'000);
+  while (!Ended(Get(modest)) || !Ended(Get(greedy[0])) || !Ended(Get(greedy[1])))
+    worker.DoAll(worker.NextLease());
+  for (const std::string& id : {modest, greedy[0], greedy[1]}) {
+    EXPECT_EQ(Get(id).state(), v1::Job::COMPLETED);
+    ExpectIndices(Results(id), 0, kItems);
+  }
+}
+
+TEST_F(CoordinatorTest, ListsThatWaitForAQuotaEndWithTheCoordinator) {
+  ASSERT_TRUE(core::AddQuota("greedy=items:20", options_.quotas).ok());
+  Start();
+  std::string text;
+  for (int i = 0; i < 40; ++i) absl::StrAppend(&text, "http://h/", i, "\n");
+  v1::CreateJobRequest request = FileJob(WriteList("list.txt", text));
+  request.set_owner("greedy");
+  const std::string id = Create(request).id();
+  WaitFor(id, [](const v1::Job& j) { return j.items() > 0; });
+  const absl::Time begun = clock_->Boot();
+  coordinator_->Shutdown();
+  EXPECT_LT(clock_->Boot() - begun, absl::Seconds(5));
+}
+
 class UploadTest : public CoordinatorTest {
  protected:
   static v1::UploadJobRequest First(const std::string& data) {

@@ -1,6 +1,5 @@
 #include "coordinator/service/list_files.h"
 
-#include <future>
 #include <optional>
 #include <utility>
 
@@ -47,23 +46,20 @@ class ListFiles::Reading {
     return source;
   }
 
-  // The next slice into the job, if one comes soon. True: that was the last one.
-  absl::StatusOr<bool> ReadSlice() {
+  // The next slice into the job, if one comes soon.
+  absl::Status ReadSlice() {
     ASSIGN_OR_RETURN(const std::optional<std::string> slice, list_->Read(kPatience));
-    if (!slice.has_value()) return false;
-    if (slice->empty()) {
-      RETURN_IF_ERROR(job_->Finish());
-      return true;
-    }
+    if (!slice.has_value()) return absl::OkStatus();
+    read_to_end_ = slice->empty();
+    if (read_to_end_) return job_->Finish();
     bytes_ += slice->size();
-    RETURN_IF_ERROR(job_->Feed(*slice));
-    return false;
+    return job_->Feed(*slice);
   }
 
   // Reads until there is a row, so that a bad header shows.
   absl::Status ReadHead() {
     while (!read_to_end_ && job_->rows() == 0 && bytes_ < kHeadBytes) {
-      ASSIGN_OR_RETURN(read_to_end_, ReadSlice());
+      RETURN_IF_ERROR(ReadSlice());
     }
     return absl::OkStatus();
   }
@@ -225,29 +221,31 @@ void ListFiles::RetryOn(const std::string& job_id, const std::string& parent, ui
     return End(job_id, absl::NotFoundError(absl::StrCat(
                            "job ", parent, " was deleted before all of its failed items were read")));
   }
-  absl::Status done = failed.status();
   if (failed.ok() && failed->end) return End(job_id, absl::OkStatus());
-  if (failed.ok() && failed->shard) {
-    std::promise<absl::Status> appended;
-    ledger_.AppendShard(job_id, *std::move(failed->shard),
-                        [&](const absl::Status& status) { appended.set_value(status); });
-    done = appended.get_future().get();
+  if (!failed.ok() || !failed->shard) {
+    return Retried(job_id, parent, from, failed.ok() ? failed->next_index : from, failed.status());
   }
-  switch (done.code()) {
+  ledger_.AppendShard(job_id, *std::move(failed->shard),
+                      [this, job_id, parent, from, next = failed->next_index](const absl::Status& appended) {
+                        Retried(job_id, parent, from, next, appended);
+                      });
+}
+
+void ListFiles::Retried(const std::string& job_id, const std::string& parent, uint64_t from, uint64_t next,
+                        const absl::Status& how) {
+  switch (how.code()) {
     case absl::StatusCode::kOk:
-      from = failed->next_index;
-      break;
+      return threads_.Post([this, job_id, parent, next] { RetryOn(job_id, parent, next); });
     case absl::StatusCode::kAborted:
     case absl::StatusCode::kDataLoss:
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kNotFound:
     case absl::StatusCode::kUnimplemented:
-      return End(job_id, done);
+      return threads_.Post([this, job_id, how] { End(job_id, how); });
     default:  // The store is away, or the owner has as many open items as may be.
-      if (stopping_.Rest(kRetryRest)) return;
+      threads_.PostAfter(kRetryRest, [this, job_id, parent, from] { RetryOn(job_id, parent, from); });
   }
-  threads_.Post([this, job_id, parent, from] { RetryOn(job_id, parent, from); });
 }
 
 void ListFiles::TakeUp(const core::Job& job) {
@@ -288,11 +286,13 @@ void ListFiles::TakeUpList(const core::Job& job, const ListSource& then) {
 
 void ListFiles::ReadOn(const std::shared_ptr<Reading>& reading) {
   const std::string& id = reading->job().job_id();
+  const auto go_on = [this, reading] { ReadOn(reading); };
+  const absl::StatusOr<bool> room = reading->job().Advance();
+  if (!room.ok()) return End(id, room.status());
+  if (!*room) return reading->job().WhenMoved(ThreadsOf(reading->file()), go_on);
   if (reading->read_to_end()) return End(id, absl::OkStatus());
-  const absl::StatusOr<bool> last = reading->ReadSlice();
-  if (!last.ok()) return End(id, last.status());
-  if (*last) return End(id, absl::OkStatus());
-  ThreadsOf(reading->file()).Post([this, reading] { ReadOn(reading); });
+  if (const absl::Status read = reading->ReadSlice(); !read.ok()) return End(id, read);
+  ThreadsOf(reading->file()).Post(go_on);
 }
 
 void ListFiles::End(const std::string& job_id, const absl::Status& how, uint32_t failures) {
@@ -311,12 +311,9 @@ void ListFiles::End(const std::string& job_id, const absl::Status& how, uint32_t
       log::Warning("job %s could not be told that its list is read, trying on: %s", job_id,
                    job.status().ToString());
     }
-    threads_.Post([this, job_id, how, failures] {
-      absl::BitGen random;
-      if (!stopping_.Rest(kStoreRetry.Wait(failures + 1, absl::Uniform(random, 0.0, 1.0)))) {
-        End(job_id, how, failures + 1);
-      }
-    });
+    absl::BitGen random;
+    threads_.PostAfter(kStoreRetry.Wait(failures + 1, absl::Uniform(random, 0.0, 1.0)),
+                       [this, job_id, how, failures] { End(job_id, how, failures + 1); });
   });
 }
 

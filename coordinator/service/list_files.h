@@ -86,7 +86,10 @@ class ListFiles {
   void Keep();
   // Appends what failed of `parent` from `from` on, one shard a turn.
   void RetryOn(const std::string& job_id, const std::string& parent, uint64_t from);
-  // Reads the next slice, and posts the one after it.
+  // What became of that turn, of which `next` is the end.
+  void Retried(const std::string& job_id, const std::string& parent, uint64_t from, uint64_t next,
+               const absl::Status& how);
+  // Reads the next slice, and posts the one after it; waits for room, on no thread, before.
   void ReadOn(const std::shared_ptr<Reading>& reading);
   void End(const std::string& job_id, const absl::Status& how, uint32_t failures = 0);
 

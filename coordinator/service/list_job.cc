@@ -3,17 +3,50 @@
 #include <memory>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/random/random.h"
+#include "absl/synchronization/mutex.h"
 #include "common/backoff.h"
 #include "common/status.h"
 
 namespace imgfleet::service {
 namespace {
 
-// Until a shard is offered again to a store that fails.
-constexpr Backoff kStoreRetry{absl::Milliseconds(200), absl::Seconds(5)};
+// Until a shard is offered again to a store that fails, or for an owner with too many open items.
+constexpr Backoff kStoreRetry{absl::Milliseconds(200), absl::Seconds(2)};
 
 }  // namespace
+
+// What the ledger says of one shard. It may come after the list broke off, which waits for none of its shards.
+class ListJob::Answer {
+ public:
+  void Set(const absl::Status& status) {
+    std::function<void()> told;
+    {
+      absl::MutexLock lock(&mutex_);
+      status_ = status;
+      told.swap(told_);
+    }
+    if (told != nullptr) told();
+  }
+  std::optional<absl::Status> Get() const {
+    absl::MutexLock lock(&mutex_);
+    return status_;
+  }
+  // Calls `told` when it is there; at once where it is.
+  void Tell(std::function<void()> told) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!status_) return told_.swap(told);
+    }
+    told();
+  }
+
+ private:
+  mutable absl::Mutex mutex_;
+  std::optional<absl::Status> status_ ABSL_GUARDED_BY(mutex_);
+  std::function<void()> told_ ABSL_GUARDED_BY(mutex_);
+};
 
 ListJob::ListJob(store::Ledger& ledger, Stopping& stopping, lists::ListParser::Options options,
                  std::string spool)
@@ -25,8 +58,8 @@ absl::Status ListJob::Feed(absl::string_view bytes) {
 
 absl::Status ListJob::Finish() {
   RETURN_IF_ERROR(parser_.Finish([this](const lists::Row& row) { return AddRow(row); }));
-  RETURN_IF_ERROR(Take(builder_.Finish()));
-  return SettleAll();
+  finished_ = true;
+  return Take(builder_.Finish());
 }
 
 absl::Status ListJob::AddRow(const lists::Row& row) {
@@ -47,50 +80,75 @@ absl::Status ListJob::Take(std::optional<core::NewShard> shard) {
     kept_.push_back(*std::move(shard));
     return absl::OkStatus();
   }
-  return Append(*std::move(shard));
+  waiting_.push_back(*std::move(shard));
+  Pour();
+  return absl::OkStatus();
 }
 
-absl::Status ListJob::Append(core::NewShard shard) {
-  while (!under_way_.empty() &&
-         (under_way_.size() >= kShardsAhead || under_way_bytes_ + shard.payload.size() > kBytesAhead)) {
-    RETURN_IF_ERROR(Settle());
+void ListJob::Pour() {
+  if (refused_ || rest_ > absl::ZeroDuration()) return;
+  while (!waiting_.empty() &&
+         (under_way_.empty() || (under_way_.size() < kShardsAhead &&
+                                 under_way_bytes_ + waiting_.front().payload.size() <= kBytesAhead))) {
+    core::NewShard shard = std::move(waiting_.front());
+    waiting_.pop_front();
+    Send(std::move(shard));
   }
-  Send(std::move(shard));
-  return absl::OkStatus();
 }
 
 void ListJob::Send(core::NewShard shard) {
-  // Not of this object: a list that breaks off waits for none of its shards.
-  auto promise = std::make_shared<std::promise<absl::Status>>();
+  auto answer = std::make_shared<Answer>();
   under_way_bytes_ += shard.payload.size();
-  under_way_.push_back({shard, promise->get_future()});
+  under_way_.push_back({shard, answer});
   ledger_.AppendShard(job_id_, std::move(shard),
-                      [promise](const absl::Status& status) { promise->set_value(status); });
+                      [answer](const absl::Status& status) { answer->Set(status); });
 }
 
-absl::Status ListJob::SettleAll() {
-  while (!under_way_.empty()) RETURN_IF_ERROR(Settle());
-  return absl::OkStatus();
-}
-
-absl::Status ListJob::Settle() {
+absl::StatusOr<bool> ListJob::Advance() {
   if (stopping_.stopped()) return absl::CancelledError("the coordinator is stopping");
-  const absl::Status status = under_way_.front().appended.get();
-  switch (status.code()) {
+  while (!refused_ && !under_way_.empty()) {
+    const std::optional<absl::Status> answer = under_way_.front().answer->Get();
+    if (!answer) break;
+    RETURN_IF_ERROR(Settle(*answer));
+  }
+  if (refused_) {
+    for (const UnderWay& shard : under_way_) {
+      if (!shard.answer->Get()) return false;
+    }
+    TakeBack();
+  }
+  Pour();
+  return waiting_.empty() && (!finished_ || under_way_.empty());
+}
+
+void ListJob::WhenMoved(Threads& threads, std::function<void()> then) {
+  if (rest_ > absl::ZeroDuration()) {
+    return threads.PostAfter(std::exchange(rest_, absl::ZeroDuration()), std::move(then));
+  }
+  for (const UnderWay& shard : under_way_) {
+    if (refused_ && shard.answer->Get()) continue;
+    return shard.answer->Tell([&threads, then = std::move(then)] { threads.Post(then); });
+  }
+  threads.Post(std::move(then));
+}
+
+absl::Status ListJob::Settle(const absl::Status& answer) {
+  switch (answer.code()) {
     case absl::StatusCode::kOk:
       failures_ = 0;
       Forget();
-      return status;
+      return absl::OkStatus();
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kNotFound:
     case absl::StatusCode::kOutOfRange:
-      return absl::FailedPreconditionError(status.message());
+      return absl::FailedPreconditionError(answer.message());
     case absl::StatusCode::kAborted:
-      return status;
+      return answer;
     case absl::StatusCode::kInvalidArgument:
-      return SettleRefused(status);
-    default:
-      return SendAgain();
+      return SettleRefused(answer);
+    default:  // The store cannot take it now (a full disk, a server away), or the owner's quota is spent.
+      refused_ = true;
+      return absl::OkStatus();
   }
 }
 
@@ -105,16 +163,12 @@ absl::Status ListJob::SettleRefused(const absl::Status& why) {
   return absl::OkStatus();
 }
 
-absl::Status ListJob::SendAgain() {
-  for (size_t i = 1; i < under_way_.size(); ++i) under_way_[i].appended.wait();
-  // The store cannot take it now (a full disk, a server away): the list waits.
+void ListJob::TakeBack() {
+  refused_ = false;
   absl::BitGen random;
-  if (stopping_.Rest(kStoreRetry.Wait(++failures_, absl::Uniform(random, 0.0, 1.0)))) {
-    return absl::CancelledError("the coordinator is stopping");
-  }
+  rest_ = kStoreRetry.Wait(++failures_, absl::Uniform(random, 0.0, 1.0));
   under_way_bytes_ = 0;
-  for (UnderWay& shard : std::exchange(under_way_, {})) Send(std::move(shard.shard));
-  return absl::OkStatus();
+  for (; !under_way_.empty(); under_way_.pop_back()) waiting_.push_front(std::move(under_way_.back().shard));
 }
 
 void ListJob::Forget() {

@@ -45,6 +45,17 @@ class FullStore final : public store::ForwardingStore {
   bool told_ = false;
 };
 
+// As those do who read lists, but on one thread: until there is room; after Finish, until all is durable.
+absl::Status WaitForRoom(ListJob& list, Threads& threads) {
+  for (;;) {
+    const absl::StatusOr<bool> room = list.Advance();
+    if (!room.ok() || *room) return room.status();
+    std::promise<void> moved;
+    list.WhenMoved(threads, [&] { moved.set_value(); });
+    moved.get_future().wait();
+  }
+}
+
 class ListJobTest : public ::testing::Test {
  protected:
   // Reads a list of two rows into a store that is full, in the background.
@@ -55,7 +66,8 @@ class ListJobTest : public ::testing::Test {
       ListJob list(ledger_, stopping_, {"list.tsv", {}, "", ""}, "");
       absl::Status status = list.Attach("job", 0);
       if (status.ok()) status = list.Feed("url\nhttp://h/1\nhttp://h/2\n");
-      return status.ok() ? list.Finish() : status;
+      if (status.ok()) status = list.Finish();
+      return status.ok() ? WaitForRoom(list, threads_) : status;
     });
   }
 
@@ -64,6 +76,7 @@ class ListJobTest : public ::testing::Test {
   store::Ledger ledger_{std::make_unique<FullStore>(store::NewMemoryStore(Clock::System()), full_, refused_),
                         Clock::System(), store::Ledger::Options()};
   Stopping stopping_;
+  Threads threads_{1};
 };
 
 TEST_F(ListJobTest, WaitsForAStoreThatFailsAndGoesOn) {
@@ -92,13 +105,16 @@ TEST(ListJob, EveryShardGetsInOnceThoughTheStoreFailsNowAndThen) {
   while (!store::Create(ledger, "job").ok() && !ledger.GetJob("job").ok()) {
   }
   Stopping stopping;
+  Threads threads(1);
   ListJob list(ledger, stopping, {"list.txt", {}, "", ""}, ::testing::TempDir());
   ASSERT_TRUE(list.Attach("job", 0).ok());
   constexpr uint64_t kRows = 60'000;
   for (uint64_t row = 0; row < kRows; ++row) {
     ASSERT_EQ(list.Feed(absl::StrCat("http://h/", row, "\n")), absl::OkStatus());
+    ASSERT_EQ(WaitForRoom(list, threads), absl::OkStatus());
   }
   ASSERT_EQ(list.Finish(), absl::OkStatus());
+  ASSERT_EQ(WaitForRoom(list, threads), absl::OkStatus());
   EXPECT_EQ(ledger.GetJob("job")->items, kRows);
   for (uint64_t index = 0; index < kRows;) {
     const auto shard = ledger.ReadShardAt("job", index);

@@ -56,8 +56,12 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
   }
 
   void OnCancel() override {
-    absl::MutexLock lock(&mutex_);
-    cancelled_ = true;
+    {
+      absl::MutexLock lock(&mutex_);
+      cancelled_ = true;
+      if (waiting_ == nullptr) return;
+    }
+    Post([this] { Wake(); });
   }
 
   void OnDone() override {
@@ -82,6 +86,34 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
   bool Cancelled() {
     absl::MutexLock lock(&mutex_);
     return cancelled_;
+  }
+
+  // `then` is the next turn, once there is room for more of the list. No thread waits for that, and no message is read
+  // meanwhile: that is what holds back the client.
+  void WhenRoom(std::function<void()> then) {
+    if (Cancelled()) return BrokenOff();
+    const absl::StatusOr<bool> room = list_->Advance();
+    if (!room.ok()) {
+      return Fail(absl::IsCancelled(room.status())
+                      ? absl::UnavailableError("the coordinator is stopping; upload again")
+                      : room.status());
+    }
+    if (*room) return then();
+    {
+      absl::MutexLock lock(&mutex_);
+      waiting_ = [this, then = std::move(then)] { WhenRoom(then); };
+    }
+    list_->WhenMoved(context_.lists.threads(), [self = shared_from_this()] { self->Wake(); });
+  }
+
+  // The turn that waits, if one does: whoever wakes it first.
+  void Wake() {
+    std::function<void()> turn;
+    {
+      absl::MutexLock lock(&mutex_);
+      turn.swap(waiting_);
+    }
+    if (turn != nullptr) turn();
   }
 
   void ReadNext() {
@@ -111,7 +143,8 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
           absl::InvalidArgumentError(absl::StrCat("data: at most ", kMaxDataBytes, " bytes a message")));
     }
     if (const absl::Status taken = TakeData(request_.data()); !taken.ok()) return Fail(taken);
-    if (list_ == nullptr || list_->rows() == 0 || !list_->job_id().empty()) return ReadNext();
+    if (list_ == nullptr || list_->rows() == 0) return ReadNext();
+    if (!list_->job_id().empty()) return WhenRoom([this] { ReadNext(); });
     MakeJob([this](const core::Job& job) {
       phase_ = Phase::kFirstAnswer;
       Answer(job);
@@ -246,6 +279,7 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
       return MakeJob([this](const core::Job& job) { Probe(job); });
     }
     if (finished_) return Complete();
+    if (!list_->job_id().empty()) return WhenRoom([this] { Post([this] { ReadRows(); }); });
     PassTurn();
     Post([this] { ReadRows(); });
   }
@@ -270,9 +304,14 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
   void Complete() {
     if (Cancelled()) return BrokenOff();
     if (!finished_ && rows_ != nullptr) return ReadRows();
-    if (!finished_) {
+    if (!std::exchange(finished_, true)) {
       if (const absl::Status finished = list_->Finish(); !finished.ok()) return Fail(finished);
     }
+    WhenRoom([this] { End(); });
+  }
+
+  // All is durable.
+  void End() {
     const absl::StatusOr<core::Job> job = EndReading(absl::OkStatus());
     if (!job.ok()) return Fail(job.status());
     AnswerLast(*job);
@@ -320,6 +359,7 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
 
   absl::Mutex mutex_;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  std::function<void()> waiting_ ABSL_GUARDED_BY(mutex_);  // The next turn, while there is no room.
 };
 
 }  // namespace
