@@ -1,4 +1,4 @@
-// What a shard costs the server from its list to its reader, counted in the pages and index entries that it looks at: the
+// What a shard costs the server from its list to its readers and its deletion, counted in the pages and index entries that it looks at: the
 // same in a long job as in a short one, also where its statistics are still those of empty tables.
 #include <gtest/gtest.h>
 
@@ -42,6 +42,15 @@ class Answers {
   std::promise<void> whole_;
 };
 
+void Read(Ledger& ledger, uint32_t from, uint32_t end) {
+  for (uint32_t shard = from; shard < end; ++shard) {
+    const auto results = ledger.ReadShardAt("job", uint64_t{kItems} * shard);
+    ASSERT_TRUE(results.ok() && results->has_value()) << results.status();
+    ASSERT_EQ((*results)->shard, shard);
+    ASSERT_EQ((*results)->chunks.size(), 1u);
+  }
+}
+
 void RunJob(Ledger& ledger, uint32_t shards) {
   ASSERT_TRUE(Create(ledger, "job").ok());
   for (uint32_t done = 0; done < shards; done += kAtOnce) {
@@ -58,12 +67,28 @@ void RunJob(Ledger& ledger, uint32_t shards) {
     }
     for (const core::CommitAnswer& answer : committed.Wait())
       ASSERT_EQ(answer.code, core::CommitCode::kCommitted);
-    for (uint32_t i = 0; i < kAtOnce; ++i) {
-      const auto results = ledger.ReadShardAt("job", uint64_t{kItems} * (done + i));
-      ASSERT_TRUE(results.ok() && results->has_value()) << results.status();
-      ASSERT_EQ((*results)->shard, done + i);
-      ASSERT_EQ((*results)->chunks.size(), 1u);
-    }
+    Read(ledger, done, done + kAtOnce);
+  }
+}
+
+// With connections of its own, which first see the tables as they are now.
+void ReadAgain(const std::string& conninfo, uint32_t shards) {
+  auto store = OpenPostgresStore(conninfo, Clock::System());
+  ASSERT_TRUE(store.ok()) << store.status();
+  Ledger ledger(*std::move(store), Clock::System(), {});
+  Read(ledger, 0, shards);
+}
+
+void Delete(const std::string& conninfo) {
+  auto store = OpenPostgresStore(conninfo, Clock::System());
+  ASSERT_TRUE(store.ok()) << store.status();
+  for (bool gone = false; !gone;) {
+    const absl::Status deleted = (*store)->Transact([&](Transaction& transaction) {
+      const absl::StatusOr<bool> all = transaction.DeletePart("job", 64);
+      gone = all.ok() && *all;
+      return all.status();
+    });
+    ASSERT_TRUE(deleted.ok()) << deleted;
   }
 }
 
@@ -91,6 +116,8 @@ Cost CostOf(uint32_t shards) {
     Ledger ledger(*std::move(store), Clock::System(), {});
     RunJob(ledger, shards);
   }
+  ReadAgain(conninfo, shards);
+  Delete(conninfo);
   while (server.Exec("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'") != "1") {
   }
   pages = count(kPages);

@@ -1,5 +1,7 @@
 #include "coordinator/store/postgres_transaction.h"
 
+#include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,7 +16,9 @@ using core::Shard;
 using core::ShardKey;
 
 // For LIMIT, which takes no more.
-int64_t Limit(size_t limit) { return static_cast<int64_t>(limit); }
+int64_t Limit(size_t limit) {
+  return static_cast<int64_t>(std::min<size_t>(limit, std::numeric_limits<int64_t>::max()));
+}
 
 int64_t State(const auto& row) { return static_cast<int64_t>(row.state); }
 

@@ -127,15 +127,13 @@ class PostgresTransaction final : public Transaction {
                                    " FROM jobs WHERE state >= 3 AND NOT expired AND end_time <= $1 "
                                    "ORDER BY end_time LIMIT $2"};
   Statement expired_jobs_{connection_, "SELECT id FROM jobs WHERE expired ORDER BY id LIMIT $1"};
-  Statement delete_chunks_{connection_,
-                           "DELETE FROM chunks WHERE job_id = $1 AND commit_seq IN "
-                           "(SELECT commit_seq FROM chunks WHERE job_id = $1 ORDER BY commit_seq LIMIT $2)"};
-  Statement delete_items_{connection_,
-                          "DELETE FROM items WHERE job_id = $1 AND shard IN "
-                          "(SELECT shard FROM items WHERE job_id = $1 ORDER BY shard LIMIT $2)"};
-  Statement delete_shards_{connection_,
-                           "DELETE FROM shards WHERE job_id = $1 AND shard IN "
-                           "(SELECT shard FROM shards WHERE job_id = $1 ORDER BY shard LIMIT $2)"};
+  // The first $2 rows, as one range of the index, whatever the server thinks of the table.
+#define IMGFLEET_PG_DELETE_FIRST(table, key)                                                    \
+  "DELETE FROM " table " WHERE job_id = $1 AND " key " <= coalesce((SELECT " key " FROM " table \
+  " WHERE job_id = $1 ORDER BY " key " OFFSET $2 - 1 LIMIT 1), 9223372036854775807)"
+  Statement delete_chunks_{connection_, IMGFLEET_PG_DELETE_FIRST("chunks", "commit_seq")};
+  Statement delete_items_{connection_, IMGFLEET_PG_DELETE_FIRST("items", "shard")};
+  Statement delete_shards_{connection_, IMGFLEET_PG_DELETE_FIRST("shards", "shard")};
   Statement delete_job_{connection_, "DELETE FROM jobs WHERE id = $1"};
 
   Statement get_shard_{connection_,
