@@ -63,6 +63,13 @@ store::Ledger::Options LedgerOptions(const Coordinator::Options& options, const 
   return ledger;
 }
 
+service::OriginDesk::Cluster OriginsCluster(const Coordinator::Options& options, const Clock& clock) {
+  service::OriginDesk::Cluster cluster;
+  cluster.board = store::OpenOriginBoard(options.store, clock);
+  cluster.homes.coordinator = NewUuid(clock.Wall());
+  return cluster;
+}
+
 lists::Places::Options PlacesOptions(const Coordinator::Options& options) {
   return {options.list_roots,  options.spool,       options.http,   options.s3,
           options.credentials, options.spool_limit, options.parquet};
@@ -80,7 +87,8 @@ class Coordinator::Parts {
         counting_(std::make_unique<service::LedgerMetrics>(*ledger_, metrics)),
         express_ledger_(std::make_unique<store::Ledger>(
             store::NewMemoryStore(clock), clock, ExpressOptions(options), store::Ledger::Turned::kByWhoAsks)),
-        workers_(*ledger_, clock, metrics, WorkersOptions(options), express_ledger_.get()),
+        workers_(*ledger_, clock, metrics, WorkersOptions(options), express_ledger_.get(),
+                 OriginsCluster(options, clock)),
         express_(
             *express_ledger_, clock, service::ExpressLane::Options(),
             [this](uint64_t items) { return workers_.OfferExpress(items); },

@@ -49,6 +49,8 @@ bool OriginShares::Uses(const User& user, absl::Time now) const {
 OriginShares::Origin& OriginShares::Find(const std::string& name) {
   const auto [found, inserted] = origins_.try_emplace(name);
   if (inserted) {
+    found->second.home = fresh_;
+    urgent_ |= fresh_.share < OriginHome::kAll;
     if (const auto limit = options_.limits.find(HostOf(name)); limit != options_.limits.end()) {
       found->second.limit = limit->second;
       found->second.limited_by_word = true;
@@ -80,6 +82,7 @@ void OriginShares::Report(const std::string& worker, uint64_t report, std::vecto
 
 void OriginShares::Note(Origin& origin, const std::string& worker, OriginUse use, absl::Time now) {
   User& user = origin.users[worker];
+  const bool was_waiting = AnyWaits(origin);
   const OriginUse before = std::exchange(user.use, std::move(use));
   user.reported = now;
   user.owed = true;
@@ -97,16 +100,22 @@ void OriginShares::Note(Origin& origin, const std::string& worker, OriginUse use
   } else if (user.waiting_since == absl::InfiniteFuture()) {
     user.waiting_since = now;
   }
+  if (user.use.waiting > 0 || user.use.in_flight > 0) origin.wanted_at = now;
+  if (AnyWaits(origin) != was_waiting) {
+    urgent_ |= origin.home.wanted_elsewhere || origin.home.share < OriginHome::kAll;
+  }
   if (user.use.blocked_for > absl::ZeroDuration()) {
     const absl::Time until = now + user.use.blocked_for;
     // The same word again differs by what it took to come here.
-    if (until > origin.blocked_until + absl::Milliseconds(100)) origin.tell = true;
+    if (until > origin.blocked_until + absl::Milliseconds(100)) origin.tell = urgent_ = true;
     origin.blocked_until = std::max(origin.blocked_until, until);
   }
   const bool again = user.use.accepted >= before.accepted && user.use.refused >= before.refused;
   const uint64_t accepted = again ? user.use.accepted - before.accepted : 0;
   const uint64_t refused = again ? user.use.refused - before.refused : 0;
-  origin.answers += accepted + refused;
+  // As many as all together have, where this is a part of them.
+  origin.answers += (accepted + refused) * OriginHome::kAll / std::max(origin.home.share, 1u);
+  if (user.begun > 0) origin.sent += user.use.sent - std::min(before.sent, user.use.sent);
   if (!origin.open && worker != origin.holder) {
     origin.strays_accepted += accepted;
     origin.strays_refused += refused;
@@ -168,6 +177,7 @@ bool OriginShares::TurnIsOver(const Origin& origin, const User& holder, absl::Ti
 
 // One worker has all: until its turn is over, and it has said so or its permit has run out.
 std::map<std::string, uint32_t> OriginShares::Turns(Origin& origin, absl::Time now) {
+  if (origin.home.share == 0) return Withhold(origin, now);
   std::map<std::string, uint32_t> targets;
   const std::string* next = nullptr;
   bool others_may_use = false;
@@ -190,8 +200,8 @@ std::map<std::string, uint32_t> OriginShares::Turns(Origin& origin, absl::Time n
     } else if (next == nullptr || !origin.ending) {
       origin.ending = false;
       // Of a part, all becomes the turn's once the others keep to nothing.
-      targets[origin.holder] = std::min(origin.limit.concurrency,
-                                        others_may_use ? MayUse(holder->second, now) : OriginPermit::kWhole);
+      targets[origin.holder] =
+          std::min(All(origin), others_may_use ? MayUse(holder->second, now) : OriginPermit::kWhole);
       return targets;
     }
   }
@@ -201,12 +211,14 @@ std::map<std::string, uint32_t> OriginShares::Turns(Origin& origin, absl::Time n
   origin.ending = false;
   origin.turn_began = now;
   origin.sent_before = origin.users.at(*next).use.sent;
-  targets[*next] = origin.limit.concurrency;
+  targets[*next] = All(origin);
   return targets;
 }
 
 // The budget is cut by what each wants. A part grows only into what all others are known to leave.
 std::map<std::string, uint32_t> OriginShares::Parts(Origin& origin, absl::Time now) {
+  const uint64_t share = origin.home.share;
+  if (share == 0) return Withhold(origin, now);
   std::map<std::string, uint32_t> targets;
   std::vector<std::pair<uint64_t, std::string>> wants;
   uint64_t wanted = 0, in_flight = 0, sum = 0;
@@ -223,11 +235,12 @@ std::map<std::string, uint32_t> OriginShares::Parts(Origin& origin, absl::Time n
     sum += wants.back().first;
   }
   if (wants.empty()) return targets;
-  origin.growth.Observe(origin.answers, in_flight, now);
-  uint64_t budget = std::max<uint64_t>(wanted / kFreePart, static_cast<uint64_t>(OriginGrowth::kLeast));
-  budget = std::min<uint64_t>(budget, origin.growth.size());
+  origin.growth.Observe(origin.answers, in_flight * OriginHome::kAll / share, now);
+  uint64_t budget = std::max<uint64_t>(
+      wanted / kFreePart, static_cast<uint64_t>(OriginGrowth::kLeast) * share / OriginHome::kAll);
+  budget = std::min<uint64_t>(budget, origin.growth.size() * share / OriginHome::kAll);
   budget = std::max<uint64_t>(budget, wants.size());
-  if (wants.size() == 1 && !others_may_use) {
+  if (wants.size() == 1 && !others_may_use && share == OriginHome::kAll) {
     targets[wants[0].second] = budget = OriginPermit::kWhole;
   } else {
     std::sort(wants.begin(), wants.end());
@@ -257,7 +270,7 @@ std::map<std::string, uint32_t> OriginShares::Parts(Origin& origin, absl::Time n
 }
 
 uint32_t OriginShares::InFlightElsewhere(const Origin& origin, const std::string& worker, absl::Time now) {
-  uint32_t sum = 0;
+  uint32_t sum = origin.home.in_flight;
   for (const auto& [name, user] : origin.users) {
     if (name != worker && user.reported + kSilent > now) sum += user.use.in_flight;
   }
@@ -265,7 +278,12 @@ uint32_t OriginShares::InFlightElsewhere(const Origin& origin, const std::string
 }
 
 void OriginShares::Deal(const std::string& name, Origin& origin, absl::Time now) {
-  const std::map<std::string, uint32_t> targets = origin.open ? Parts(origin, now) : Turns(origin, now);
+  std::map<std::string, uint32_t> targets;
+  if (Lapsed(now)) {
+    for (const auto& [worker, user] : origin.users) targets[worker] = origin.limited_by_word ? 0 : 1;
+  } else {
+    targets = origin.open ? Parts(origin, now) : Turns(origin, now);
+  }
   for (const auto& [worker, target] : targets) {
     User& user = origin.users.at(worker);
     const bool valid = (user.sent.empty() ? user.kept : user.sent.back()).until > now;
@@ -274,10 +292,15 @@ void OriginShares::Deal(const std::string& name, Origin& origin, absl::Time now)
     // Who has a turn makes room for what the others still have in flight.
     if (!origin.open && target > 0)
       at_once |= Notable(InFlightElsewhere(origin, worker, now), user.last.in_flight_elsewhere);
+    at_once &= !Lapsed(now);  // Nothing valid was sent: all would be again.
     if (origin.tell || user.owed || at_once) Send(name, origin, worker, target, now);
   }
   origin.tell = false;
-  if (origin.users.size() > 1) {
+  if (origin.lowered && Settled(origin, now)) {
+    origin.lowered = false;
+    urgent_ = true;
+  }
+  if (origin.users.size() > 1 || origin.lowered) {
     contested_.insert(name);
     wake_ = std::min(wake_, now + kLook);
   }
@@ -294,23 +317,30 @@ void OriginShares::Send(const std::string& name, Origin& origin, const std::stri
   permit.report = report->second;
   permit.concurrency = concurrency;
   permit.rate = origin.limit.rate;
-  permit.sharers = 0;
+  permit.sharers = origin.home.sharers;
+  permit.wanted_elsewhere = origin.home.wanted;
+  uint32_t here = 0;
   for (const auto& [other, its] : origin.users) {
-    permit.sharers += other == worker || Uses(its, now);
+    here += other == worker || Uses(its, now);
     if (other == worker || its.reported + kSilent <= now) continue;
     permit.wanted_elsewhere += its.use.wanted;
   }
   permit.in_flight_elsewhere = InFlightElsewhere(origin, worker, now);
-  permit.strays_accepted = origin.strays_accepted;
-  permit.strays_refused = origin.strays_refused;
+  permit.sharers += here;
+  permit.strays_accepted = origin.strays_accepted + origin.home.strays_accepted;
+  permit.strays_refused = origin.strays_refused + origin.home.strays_refused;
   permit.blocked_for = std::max(origin.blocked_until - now, absl::ZeroDuration());
-  permit.valid_for = options_.valid;
-  if (concurrency > 0 && user.begun == 0) {
+  permit.valid_for = std::min(options_.valid, std::max(lent_until_ - now, absl::ZeroDuration()));
+  if (Lapsed(now)) {
+    permit.sharers = std::max(permit.sharers, here * coordinators_);
+    if (concurrency == 0) permit.valid_for = options_.valid;
+  }
+  if (concurrency > 0 && user.begun == 0 && !Lapsed(now)) {
     user.begun = permit.number;
     permit.begins = true;
     if (origin.learned_by != worker) permit.learned = origin.learned;
   }
-  user.sent.push_back({permit.number, concurrency, now + options_.valid});
+  user.sent.push_back({permit.number, concurrency, now + permit.valid_for});
   user.owed = false;
   user.last = permit;
   user.last.learned.clear();
@@ -332,8 +362,15 @@ void OriginShares::Tick(absl::Time now) {
   for (auto name = contested_.begin(); name != contested_.end();) {
     const auto found = origins_.find(*name);
     if (found != origins_.end()) Deal(found->first, found->second, now);
-    const bool contested = found != origins_.end() && found->second.users.size() > 1;
+    const bool contested =
+        found != origins_.end() && (found->second.users.size() > 1 || found->second.lowered);
     name = contested ? std::next(name) : contested_.erase(name);
+  }
+  if (Lapsed(now) && !std::exchange(lapsed_, true)) {
+    for (auto& [name, origin] : origins_) {
+      origin.tell = true;
+      Deal(name, origin, now);
+    }
   }
   if (sweep_at_ <= now) {
     absl::erase_if(origins_, [&](auto& entry) { return Forget(entry.second, now); });
@@ -341,6 +378,7 @@ void OriginShares::Tick(absl::Time now) {
   }
   wake_ = std::min(contested_.empty() ? absl::InfiniteFuture() : now + kLook,
                    origins_.empty() ? absl::InfiniteFuture() : sweep_at_);
+  if (!lapsed_) wake_ = std::min(wake_, lent_until_);
 }
 
 }  // namespace imgfleet::core

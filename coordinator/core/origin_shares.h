@@ -24,8 +24,8 @@
 // together are no more than one would take. A report that is lost is followed by another, and nothing in one is relative
 // to the one before. What was learned is kept for five minutes after the last use of an origin that limits.
 //
-// Where several coordinators share a store, each deals to its own workers and knows nothing of the others: an origin meets as
-// many budgets as there are coordinators.
+// Where several coordinators share a store, each deals out what it may use of an origin: its home there (OriginHome), which
+// origin_homes.h settles with the others. All that is said here of an origin's budget then is said of that part of it.
 //
 // Pure: no I/O, no clock; times are any that run evenly. Not thread-safe.
 #pragma once
@@ -40,6 +40,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "coordinator/core/origin_growth.h"
 
@@ -91,12 +92,43 @@ struct OriginLimit {
   double rate = 0;  // 0: none.
 };
 
+// What this coordinator's workers may use of an origin, and what those of others do with it.
+struct OriginHome {
+  static constexpr uint32_t kAll = 1000;
+
+  uint32_t share = kAll;   // Of kAll. Of an origin that is not open, all or nothing; less while it changes.
+  uint32_t sharers = 0;    // Workers of others that use it,
+  uint32_t in_flight = 0;  // and what they do, as OriginPermit has it.
+  uint64_t wanted = 0;
+  uint64_t strays_accepted = 0, strays_refused = 0;
+  bool wanted_elsewhere = false;  // Others wait for it.
+
+  bool operator==(const OriginHome&) const = default;
+};
+
 class OriginShares {
  public:
   struct Options {
     absl::Duration turn = absl::Seconds(1);
     absl::Duration valid = absl::Seconds(2);
     std::map<std::string, OriginLimit> limits;  // By host in lower case.
+  };
+  // What all workers here do with an origin.
+  struct Sum {
+    uint32_t users = 0;  // That use it.
+    uint32_t waiting = 0, in_flight = 0;
+    uint64_t wanted = 0;
+    uint64_t strays_accepted = 0, strays_refused = 0;
+    uint64_t sent = 0;      // Requests of those that had a turn or a part.
+    bool may_send = false;  // The pace of who has the turn allows a request now.
+    bool open = false;
+    bool limited_by_word = false;
+    uint32_t share = 0;    // The home's.
+    bool free = false;     // None may think that it has any of it.
+    bool settled = false;  // None may think that its own is more than its part of the home's share.
+    uint32_t window = 0;   // Of an open origin: requests at a time.
+    absl::Time blocked_until = absl::InfinitePast();
+    absl::Time used = absl::InfinitePast();  // When a worker last wanted it.
   };
   struct Dealt {
     std::string worker;
@@ -118,6 +150,24 @@ class OriginShares {
   std::vector<Dealt> Take() { return std::exchange(output_, {}); }
 
   size_t origins() const { return origins_.size(); }
+
+  // --- Homes ---------------------------------------------------------------------------------------------------
+
+  // Nothing holds beyond `until`, when others may take what was this coordinator's: each worker then is left with one part
+  // in all that may use an origin, in `coordinators` times as many as here where no more is known, and with nothing of an
+  // origin under an operator's word. What is new is dealt as `fresh`.
+  void Lend(absl::Time until, uint32_t coordinators, const OriginHome& fresh, absl::Time now);
+  // Each of no effect where the origin is not in use here.
+  void SetHome(const std::string& name, const OriginHome& home, absl::Time now);
+  // What others have learned: for the next turn or part of each worker.
+  void Teach(const std::string& name, bool open, uint32_t window, const std::string& learned, absl::Time now);
+  void Block(const std::string& name, absl::Time until, absl::Time now);
+
+  void ForEach(absl::FunctionRef<void(const std::string& name, const Sum& sum)> visit, absl::Time now) const;
+  void ForEachName(absl::FunctionRef<void(const std::string& name)> visit) const;
+  const std::string& learned(const std::string& name) const;
+  // Something has happened since the last call that other coordinators wait for, or that one waits for here.
+  bool TakeUrgent() { return std::exchange(urgent_, false); }
 
  private:
   struct Sent {
@@ -152,6 +202,10 @@ class OriginShares {
     uint64_t answers = 0;  // To all.
     bool tell = false;     // All are to be told now.
     OriginGrowth growth;
+    OriginHome home;
+    bool lowered = false;  // The home's share was, and not all keep to it yet.
+    uint64_t sent = 0;
+    absl::Time wanted_at = absl::InfinitePast();
   };
 
   static uint32_t MayUse(const User& user, absl::Time now);
@@ -168,6 +222,13 @@ class OriginShares {
   void Send(const std::string& name, Origin& origin, const std::string& worker, uint32_t concurrency,
             absl::Time now);
   bool Forget(Origin& origin, absl::Time now);
+  std::map<std::string, uint32_t> Withhold(Origin& origin, absl::Time now);
+  static uint32_t All(const Origin& origin);
+  static bool AnyWaits(const Origin& origin);
+  static uint64_t AllMayUse(const Origin& origin, absl::Time now);
+  bool Settled(const Origin& origin, absl::Time now) const;
+  Sum SumOf(const Origin& origin, absl::Time now) const;
+  bool Lapsed(absl::Time now) const { return now >= lent_until_; }
 
   const Options options_;
 
@@ -177,6 +238,10 @@ class OriginShares {
   uint64_t permits_ = 0;
   absl::Time wake_ = absl::InfiniteFuture(), sweep_at_ = absl::InfinitePast();
   std::vector<Dealt> output_;
+  absl::Time lent_until_ = absl::InfiniteFuture();
+  uint32_t coordinators_ = 1;
+  OriginHome fresh_;
+  bool urgent_ = false, lapsed_ = false;
 };
 
 }  // namespace imgfleet::core

@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "common/log.h"
 
 namespace imgfleet::service {
 namespace {
@@ -16,6 +17,13 @@ namespace {
 constexpr size_t kMaxName = 300, kMaxLearned = 4096;
 constexpr int kMaxOrigins = 1000;
 constexpr absl::Duration kMaxBlock = absl::Hours(24);
+constexpr absl::Duration kLongestWait = absl::Seconds(30);
+
+// As worker/fetch makes them: ASCII without spaces.
+bool IsName(const std::string& name) {
+  return !name.empty() && name.size() <= kMaxName &&
+         std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f; });
+}
 
 absl::Duration Get(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
@@ -65,8 +73,17 @@ void ToProto(core::OriginPermit permit, v1::OriginPermit* out) {
 
 }  // namespace
 
-OriginDesk::OriginDesk(const Clock& clock, core::OriginShares::Options options, Send send)
-    : clock_(clock), send_(std::move(send)), shares_(std::move(options)), thread_([this] { Run(); }) {}
+OriginDesk::OriginDesk(const Clock& clock, core::OriginShares::Options options, Send send, Cluster cluster)
+    : clock_(clock),
+      send_(std::move(send)),
+      board_(std::move(cluster.board)),
+      shares_(std::move(options)),
+      homes_(board_ == nullptr
+                 ? nullptr
+                 : std::make_unique<core::OriginHomes>(std::move(cluster.homes), shares_, clock.Boot())),
+      thread_([this] { Run(); }) {
+  if (board_ != nullptr) exchanges_ = std::thread([this] { RunExchanges(); });
+}
 
 OriginDesk::~OriginDesk() {
   {
@@ -75,20 +92,26 @@ OriginDesk::~OriginDesk() {
     changed_.Signal();
   }
   thread_.join();
+  if (board_ == nullptr) return;
+  board_->Interrupt();
+  exchanges_.join();
 }
 
 void OriginDesk::Report(const std::string& worker, const v1::OriginReport& report) {
   std::vector<core::OriginUse> uses;
   for (int i = 0; i < std::min(report.origins_size(), kMaxOrigins); ++i) {
-    if (report.origins(i).origin().size() <= kMaxName) uses.push_back(FromProto(report.origins(i)));
+    if (IsName(report.origins(i).origin())) uses.push_back(FromProto(report.origins(i)));
   }
+  bool soon = false;
   {
     absl::MutexLock lock(&mutex_);
-    const absl::Time before = shares_.NextWake();
-    shares_.Report(worker, report.number(), std::move(uses), clock_.Boot());
+    const absl::Time before = shares_.NextWake(), now = clock_.Boot();
+    shares_.Report(worker, report.number(), std::move(uses), now);
+    soon = Look(now);
     if (shares_.NextWake() < before) changed_.Signal();
   }
   SendAll();
+  if (soon) board_->Interrupt();
 }
 
 void OriginDesk::Left(const std::string& worker) {
@@ -123,6 +146,7 @@ void OriginDesk::SendAll() {
 
 void OriginDesk::Run() {
   while (true) {
+    bool soon = false;
     {
       absl::MutexLock lock(&mutex_);
       if (stopping_) return;
@@ -132,9 +156,69 @@ void OriginDesk::Run() {
         continue;
       }
       shares_.Tick(now);
+      soon = Look(now);
     }
     SendAll();
+    if (soon) board_->Interrupt();
   }
+}
+
+bool OriginDesk::Look(absl::Time now) {
+  if (homes_ == nullptr) return false;
+  const absl::Time before = homes_->next_exchange();
+  homes_->Look(now);
+  return homes_->next_exchange() < before;
+}
+
+// In a thread of its own: permits are dealt and run out while the store keeps this waiting.
+void OriginDesk::RunExchanges() {
+  bool failing = false;
+  while (true) {
+    absl::Duration rest;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (stopping_) return;
+      rest = homes_->next_exchange() - clock_.Boot();
+    }
+    if (rest > absl::ZeroDuration()) {
+      if (!board_->Wait(std::min(rest, kLongestWait))) continue;
+      absl::MutexLock lock(&mutex_);
+      homes_->Hear(clock_.Boot());
+      continue;
+    }
+    const absl::Status status = Exchange();
+    if (!status.ok() && !std::exchange(failing, true)) {
+      log::Warning("origins are not shared with other coordinators: %s", std::string(status.message()));
+    }
+    if (status.ok() && std::exchange(failing, false)) log::Info("origins are shared with others again");
+  }
+}
+
+absl::Status OriginDesk::Exchange() {
+  core::OriginQuery query;
+  {
+    absl::MutexLock lock(&mutex_);
+    query = homes_->Prepare(clock_.Boot());
+  }
+  absl::Status status = board_->Exchange(query, [this](const core::OriginNews& news) {
+    core::OriginWrites writes;
+    {
+      absl::MutexLock lock(&mutex_);
+      writes = homes_->Decide(news, clock_.Boot());
+    }
+    // What workers have to give up.
+    SendAll();
+    return writes;
+  });
+  {
+    absl::MutexLock lock(&mutex_);
+    const absl::Time now = clock_.Boot();
+    homes_->Committed(status.ok(), now);
+    Look(now);
+    changed_.Signal();
+  }
+  SendAll();
+  return status;
 }
 
 absl::StatusOr<std::pair<std::string, core::OriginLimit>> ParseOriginLimit(absl::string_view text) {

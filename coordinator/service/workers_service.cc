@@ -48,12 +48,15 @@ WorkSession::Options WithOrigins(WorkSession::Options session) {
 }  // namespace
 
 WorkersService::WorkersService(store::Ledger& ledger, const Clock& clock, metrics::Registry& metrics,
-                               Options options, store::Ledger* express)
+                               Options options, store::Ledger* express, OriginDesk::Cluster cluster)
     : options_(std::move(options)),
       streams_(ledger, clock, metrics, WithOrigins(options_.session), express),
-      origins_(clock, options_.origins, [this](const std::string& worker, v1::CoordinatorMessage message) {
-        streams_.Send(worker, std::move(message));
-      }) {
+      origins_(
+          clock, options_.origins,
+          [this](const std::string& worker, v1::CoordinatorMessage message) {
+            streams_.Send(worker, std::move(message));
+          },
+          std::move(cluster)) {
   streams_.SetOrigins(&origins_);
 }
 

@@ -29,7 +29,7 @@ class WorkersService final : public v1::Workers::CallbackService {
 
   // The ledgers must outlive every stream; `metrics` this. `express` null: there is no express lane.
   WorkersService(store::Ledger& ledger, const Clock& clock, metrics::Registry& metrics, Options options,
-                 store::Ledger* express = nullptr);
+                 store::Ledger* express = nullptr, OriginDesk::Cluster cluster = {});
 
   grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>* Work(
       grpc::CallbackServerContext* context) override;

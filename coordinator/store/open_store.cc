@@ -7,6 +7,7 @@
 #include "absl/strings/strip.h"
 #include "coordinator/store/memory_store.h"
 #include "coordinator/store/postgres.h"
+#include "coordinator/store/postgres_origin_board.h"
 #include "coordinator/store/postgres_store.h"
 #include "coordinator/store/sqlite_store.h"
 
@@ -32,6 +33,10 @@ absl::StatusOr<std::unique_ptr<Store>> OpenStore(absl::string_view name, const C
   return absl::InvalidArgumentError(absl::StrCat(
       "store \"", absl::StrContains(name, "password") ? "..." : name,
       "\" is unknown; give sqlite:PATH, postgresql://USER@HOST/DATABASE, or memory: to keep nothing"));
+}
+
+std::unique_ptr<OriginBoard> OpenOriginBoard(absl::string_view name, const Clock& clock) {
+  return IsPostgres(name) ? OpenPostgresOriginBoard(std::string(name), clock) : nullptr;
 }
 
 std::string ShownStore(absl::string_view name) {

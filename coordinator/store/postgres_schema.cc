@@ -77,6 +77,16 @@ CREATE INDEX schedules_by_owner ON schedules (owner, id);
 CREATE TABLE imgfleet_schema (version int NOT NULL);
 INSERT INTO imgfleet_schema VALUES (0);
 )sql",
+    // Who uses which origin: core::OriginRow, and the row that counts exchanges.
+    R"sql(
+CREATE TABLE origin_board (
+  origin text COLLATE "C" NOT NULL, coordinator text COLLATE "C" NOT NULL, value text NOT NULL,
+  learned bytea NOT NULL, until bigint NOT NULL, number bigint NOT NULL, PRIMARY KEY (origin, coordinator))
+  WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+        autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX origin_board_by_number ON origin_board (number);
+INSERT INTO origin_board VALUES ('', '', '', '', 9223372036854775807, 0);
+)sql",
 };
 static_assert(std::size(kMigrations) == kSchema);
 
@@ -176,7 +186,7 @@ absl::Status PrepareSchema(Connection& connection) {
       connection.QueryText("SELECT bool_and(has_table_privilege(t, 'SELECT') AND "
                            "has_table_privilege(t, 'INSERT') AND has_table_privilege(t, 'UPDATE') AND "
                            "has_table_privilege(t, 'DELETE')) FROM unnest(ARRAY['jobs', 'shards', "
-                           "'items', 'chunks', 'schedules']) AS t"));
+                           "'items', 'chunks', 'schedules', 'origin_board']) AS t"));
   return allowed == "t" ? absl::OkStatus() : Refused(place);
 }
 

@@ -10,7 +10,7 @@
 
 namespace imgfleet::store::pg {
 
-inline constexpr int kSchema = 1;
+inline constexpr int kSchema = 2;
 
 // Makes the tables in an empty schema, brings older ones up to date, and refuses anything else:
 //   FAILED_PRECONDITION  tables of some other program, written by a newer release, or a server too old

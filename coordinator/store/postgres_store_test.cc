@@ -113,7 +113,7 @@ TEST_F(PostgresStoreTest, OneMigratesWhereManyStartAtOnce) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(good, 6);
-  EXPECT_EQ(*Raw(conninfo_)->QueryText("SELECT string_agg(version::text, ',') FROM imgfleet_schema"), "1");
+  EXPECT_EQ(*Raw(conninfo_)->QueryText("SELECT string_agg(version::text, ',') FROM imgfleet_schema"), "2");
 }
 
 TEST_F(PostgresStoreTest, RefusesWhatIsNotItsOwn) {

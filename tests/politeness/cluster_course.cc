@@ -12,6 +12,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/backoff.h"
+#include "common/clock.h"
+#include "coordinator/core/origin_homes.h"
+#include "coordinator/store/memory_origin_board.h"
 #include "worker/fetch/origin_budget.h"
 
 namespace imgfleet {
@@ -65,8 +68,31 @@ fetch::OriginPermit ToFetch(const core::OriginPermit& permit, absl::Time reporte
   return out;
 }
 
+// Of the simulation's time, as the store has it.
+class SimulatedClock final : public Clock {
+ public:
+  explicit SimulatedClock(const double& now) : now_(now) {}
+  absl::Time Boot() const override { return imgfleet::At(now_); }
+  absl::Time Wall() const override { return imgfleet::At(now_); }
+
+ private:
+  const double& now_;
+};
+
+struct Coordinator {
+  explicit Coordinator(const core::OriginShares::Options& options) : shares(options) {}
+
+  core::OriginShares shares;
+  double wake_at = HUGE_VAL;
+  // Where there are several.
+  std::unique_ptr<core::OriginHomes> homes;
+  std::unique_ptr<store::OriginBoard> board;
+  bool exchanging = false;
+};
+
 struct Worker {
   std::string name;
+  Coordinator* coordinator = nullptr;
   Presence presence;
   std::unique_ptr<fetch::OriginBudgets> budgets;
   std::shared_ptr<OriginBudget> budget;
@@ -87,16 +113,18 @@ struct Worker {
 class Simulation {
  public:
   Simulation(fetch::LimitedOrigin& origin, const ClusterSetting& setting, uint32_t seed)
-      : origin_(origin), setting_(setting), random_(seed), shares_(setting.shares) {}
+      : origin_(origin), setting_(setting), random_(seed) {}
 
   ClusterCourse Run() {
     now_ = Uniform();
     begin_ = now_;
     left_ = pool_ = setting_.items;
+    for (int i = 0; i < setting_.coordinators; ++i) AddCoordinator();
     for (size_t i = 0; i < setting_.workers.size(); ++i) {
       auto worker = std::make_unique<Worker>();
       worker->name = absl::StrCat("w", i);
       worker->presence = setting_.workers[i];
+      worker->coordinator = coordinators_[i % coordinators_.size()].get();
       Worker* const w = worker.get();
       workers_.push_back(std::move(worker));
       At(begin_ + w->presence.from, [this, w] { Join(*w); });
@@ -110,7 +138,7 @@ class Simulation {
         if (worker->here) Fill(*worker);
         while (worker->here && Send(*worker)) continue;
       }
-      Wake();
+      for (const auto& coordinator : coordinators_) Wake(*coordinator);
       if (events_.empty()) break;
       now_ = std::max(now_, events_.top().at);
       const auto happen = std::move(events_.top().happen);
@@ -120,6 +148,7 @@ class Simulation {
     for (const auto& worker : workers_) {
       if (worker->seat != nullptr) Empty(*worker);
     }
+    course_.rows = table_.writes();
     course_.done = setting_.items - left_ - course_.lost;
     course_.seconds = now_ - begin_;
     const double trips = std::ceil(1.0 * setting_.items / setting_.in_flight);
@@ -180,7 +209,7 @@ class Simulation {
   void Part(Worker& w) {
     if (!setting_.coordinated) return;
     w.last_to = std::max(w.last_to, now_ + Message());
-    At(w.last_to, [this, &w] { shares_.Left(w.name, Now()); });
+    At(w.last_to, [this, &w] { w.coordinator->shares.Left(w.name, Now()); });
   }
 
   void Empty(Worker& w) {
@@ -316,24 +345,67 @@ class Simulation {
     if (w.reported.size() > 64) w.reported.pop_front();
     w.last_to = std::max(w.last_to, now_ + Message());
     At(w.last_to, [this, &w, number = w.reports, uses = std::move(uses)] {
-      shares_.Report(w.name, number, uses, Now());
-      Deliver();
+      w.coordinator->shares.Report(w.name, number, uses, Now());
+      Deliver(*w.coordinator);
     });
   }
 
-  void Wake() {
-    const double at = Since(shares_.NextWake());
-    if (!setting_.coordinated || shares_.NextWake() == absl::InfiniteFuture() || at >= wake_at_) return;
-    wake_at_ = std::max(at, now_);
-    At(wake_at_, [this] {
-      wake_at_ = HUGE_VAL;
-      shares_.Tick(Now());
-      Deliver();
+  void AddCoordinator() {
+    coordinators_.push_back(std::make_unique<Coordinator>(setting_.shares));
+    if (setting_.coordinators == 1) return;
+    Coordinator& c = *coordinators_.back();
+    core::OriginHomes::Options options;
+    options.coordinator = absl::StrCat("c", coordinators_.size());
+    c.homes = std::make_unique<core::OriginHomes>(options, c.shares, Now());
+    c.board = table_.Open();
+  }
+
+  void Wake(Coordinator& c) {
+    if (!setting_.coordinated) return;
+    absl::Time next = c.shares.NextWake();
+    if (c.homes != nullptr && !c.exchanging) next = std::min(next, c.homes->next_exchange());
+    const double at = Since(next);
+    if (next == absl::InfiniteFuture() || at >= c.wake_at) return;
+    c.wake_at = std::max(at, now_);
+    At(c.wake_at, [this, &c] {
+      c.wake_at = HUGE_VAL;
+      if (c.shares.NextWake() <= Now()) c.shares.Tick(Now());
+      Deliver(c);
+      if (c.homes != nullptr && !c.exchanging && c.homes->next_exchange() <= Now()) Exchange(c);
     });
   }
 
-  void Deliver() {
-    for (core::OriginShares::Dealt& dealt : shares_.Take()) {
+  // Others hear of it when they would: a message later.
+  void Exchange(Coordinator& c) {
+    c.exchanging = true;
+    ++course_.exchanges;
+    At(now_ + setting_.exchange * (0.5 + Uniform()), [this, &c, query = c.homes->Prepare(Now())] {
+      bool tell = false;
+      const bool good = c.board
+                            ->Exchange(query,
+                                       [&](const core::OriginNews& news) {
+                                         core::OriginWrites writes = c.homes->Decide(news, Now());
+                                         tell = writes.tell;
+                                         return writes;
+                                       })
+                            .ok();
+      Deliver(c);
+      At(now_ + setting_.exchange * (0.5 + Uniform()), [this, &c, good] {
+        c.exchanging = false;
+        c.homes->Committed(good, Now());
+        Deliver(c);
+      });
+      for (const auto& other : coordinators_) {
+        if (!tell || other.get() == &c) continue;
+        At(now_ + setting_.exchange * (0.5 + Uniform()),
+           [this, &other = *other] { other.homes->Hear(Now()); });
+      }
+    });
+  }
+
+  void Deliver(Coordinator& c) {
+    if (c.homes != nullptr) c.homes->Look(Now());
+    for (core::OriginShares::Dealt& dealt : c.shares.Take()) {
       ++course_.permits;
       Worker& w = **std::find_if(workers_.begin(), workers_.end(),
                                  [&](const auto& worker) { return worker->name == dealt.worker; });
@@ -351,11 +423,13 @@ class Simulation {
   const ClusterSetting setting_;
   std::mt19937 random_;
   const Backoff backoff_;
-  core::OriginShares shares_;
+  double now_ = 0, begin_ = 0;
+  const SimulatedClock clock_{now_};
+  store::MemoryOriginTable table_{clock_};
+  std::vector<std::unique_ptr<Coordinator>> coordinators_;
   std::vector<std::unique_ptr<Worker>> workers_;
 
   ClusterCourse course_;
-  double now_ = 0, begin_ = 0, wake_at_ = HUGE_VAL;
   double served_ = 0;
   uint32_t there_ = 0;
   int left_ = 0, pool_ = 0;

@@ -3,8 +3,9 @@
 //   bazel run -c opt //tests/politeness:cluster_study -- [FIRST_SEED] [SEEDS] [KIND] [WORKERS]
 //
 // For each kind of origin, SEEDS (40) of them drawn from FIRST_SEED (5,000,001) on, each fetched once as a long list (what 60 s
-// bring at its rate, 1,000 at least and 20,000 at most) by 1, 2, 5 and 10 workers, by ten that join and leave, and by ten
-// without a coordinator. With KIND, each single one.
+// bring at its rate, 1,000 at least and 20,000 at most) by 1, 2, 5 and 10 workers, by six workers of two and of three
+// coordinators on one store, by ten that join and leave, and by ten without a coordinator. With KIND, each single one; "all" is all,
+// not single. WORKERS as the table has them: "10", "6 of 3", "come and go".
 #include <algorithm>
 #include <cstdio>
 #include <string>
@@ -51,6 +52,8 @@ void Study(const std::string& kind, const std::string& who, uint32_t first, uint
     setting.items = origin.rate == 0 ? 20'000 : std::clamp(static_cast<int>(60 * origin.rate), 1000, 20'000);
     setting.workers = Workers(who);
     setting.coordinated = who != "10 alone";
+    if (who.ends_with(" of 2")) setting.coordinators = 2;
+    if (who.ends_with(" of 3")) setting.coordinators = 3;
     const ClusterCourse course = FetchTogether(origin, setting, seed);
     refused.push_back(course.refused_share());
     speed.push_back(course.speed());
@@ -84,7 +87,7 @@ void Main(uint32_t first, uint32_t seeds, const std::string& only, const std::st
   std::vector<std::string> kinds = {"5/s", "20/s", "100/s", "20/s, Retry-After"};
   kinds.insert(kinds.end(), fetch::OriginKinds().begin(), fetch::OriginKinds().end());
   for (const std::string& kind : kinds) {
-    for (const char* who : {"1", "2", "5", "10", "come and go", "10 alone"}) {
+    for (const char* who : {"1", "2", "5", "10", "6", "6 of 2", "6 of 3", "come and go", "10 alone"}) {
       if ((only.empty() || kind == only) && (workers.empty() || who == workers)) {
         Study(kind, who, first, seeds, !only.empty());
       }
@@ -99,6 +102,7 @@ int main(int argc, char** argv) {
   uint32_t first = 5'000'001, seeds = 40;
   if (argc > 1 && !absl::SimpleAtoi(argv[1], &first)) return 2;
   if (argc > 2 && !absl::SimpleAtoi(argv[2], &seeds)) return 2;
-  imgfleet::Main(first, seeds, argc > 3 ? argv[3] : "", argc > 4 ? argv[4] : "");
+  imgfleet::Main(first, seeds, argc > 3 && std::string(argv[3]) != "all" ? argv[3] : "",
+                 argc > 4 ? argv[4] : "");
   return 0;
 }
