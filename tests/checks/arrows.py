@@ -54,6 +54,7 @@ LAYERS = {
                                                    "proto", "ANY common"]),
     "tests": (["tests/"], ["coordinator", "coordinator/core", "worker", "worker/task", "worker/fetch", "gateway", "cli", "proto", "ANY common"]),
     # Both ends of the lease protocol, joined by hand.
+    "tests/politeness": (["tests/politeness/"], ["coordinator/core", "coordinator/store", "worker/fetch", "ANY common"]),
     "tests/fairness": (["tests/fairness/"], ["coordinator/core", "coordinator/service", "coordinator/store", "worker/agent", "proto",
                                              "ANY common"]),
 }
