@@ -24,7 +24,9 @@ namespace {
 constexpr size_t kSliceBytes = 256 << 10;
 constexpr int kPipeBytes = 1 << 20;
 // From the end of its rows to its own.
-constexpr absl::Duration kDeathTimeout = absl::Seconds(5);
+constexpr absl::Duration kDeathTimeout = absl::Seconds(2);
+// Until one whose turn it is not looks again.
+constexpr absl::Duration kTurnRest = absl::Milliseconds(50);
 constexpr int kCannotRun = 127;
 
 std::string FindProgram() {
@@ -113,7 +115,13 @@ ParquetList::ParquetList(std::unique_ptr<Source> list, std::string name, std::st
 
 ParquetList::~ParquetList() { Kill(); }
 
+bool ParquetList::TakeTurn() {
+  if (!has_turn_ && options_.turns != nullptr) has_turn_ = options_.turns->TryTake();
+  return has_turn_ || options_.turns == nullptr;
+}
+
 void ParquetList::Kill() {
+  if (std::exchange(has_turn_, false)) options_.turns->GiveBack();
   if (process_ < 0) return;
   kill(process_, SIGKILL);
   while (waitpid(process_, nullptr, 0) < 0 && errno == EINTR) continue;
@@ -131,6 +139,8 @@ absl::Status ParquetList::Start(int file) {
     return absl::UnavailableError(absl::StrCat(name_, ": no pipe can be made: ", std::strerror(errno)));
   }
   rows_ = OwnedFd(ends[0]);
+  skip_ = delivered_;
+  silent_ = absl::ZeroDuration();
   const OwnedFd theirs(ends[1]);
   (void)fcntl(theirs.get(), F_SETPIPE_SZ, kPipeBytes);  // Smaller is slower only.
   (void)fcntl(rows_.get(), F_SETFL, O_NONBLOCK);
@@ -149,8 +159,24 @@ absl::StatusOr<std::optional<std::string>> ParquetList::Read(absl::Duration pati
   if (process_ < 0) {
     ASSIGN_OR_RETURN(const std::optional<int> file, list_->File(patience));
     if (!file.has_value()) return std::optional<std::string>();
+    if (!TakeTurn() && delivered_ > 0) {
+      absl::SleepFor(std::min(patience, kTurnRest));
+      return std::optional<std::string>();
+    }
     RETURN_IF_ERROR(Start(*file));
   }
+  ASSIGN_OR_RETURN(std::optional<std::string> slice, ReadSlice(patience));
+  if (!slice.has_value() || slice->empty()) return slice;
+  const uint64_t had = std::min<uint64_t>(skip_, slice->size());
+  skip_ -= had;
+  slice->erase(0, static_cast<size_t>(had));
+  if (slice->empty()) return std::optional<std::string>();
+  delivered_ += slice->size();
+  if (!TakeTurn()) Kill();
+  return slice;
+}
+
+absl::StatusOr<std::optional<std::string>> ParquetList::ReadSlice(absl::Duration patience) {
   const absl::Time begin = clock_.Boot();
   pollfd ready = {rows_.get(), POLLIN, 0};
   const int64_t wait = std::max<int64_t>(absl::ToInt64Milliseconds(patience), 0);
@@ -185,6 +211,7 @@ absl::Status ParquetList::Reap() {
     return Refuse("what reads Parquet closed its output and did not end");
   }
   process_ = -1;
+  if (std::exchange(has_turn_, false)) options_.turns->GiveBack();
   // Somebody else has waited for it, or the system was told not to: the last frame tells whether that was all.
   if (ended < 0) return absl::OkStatus();
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return absl::OkStatus();

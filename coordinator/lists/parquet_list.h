@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -21,6 +22,22 @@
 
 namespace imgfleet::lists {
 
+// How many lists are read at a time by processes that share this. Thread-safe.
+class ParquetTurns {
+ public:
+  explicit ParquetTurns(int turns) : free_(turns) {}
+
+  bool TryTake() {
+    if (free_.fetch_sub(1) > 0) return true;
+    free_.fetch_add(1);
+    return false;
+  }
+  void GiveBack() { free_.fetch_add(1); }
+
+ private:
+  std::atomic<int> free_;
+};
+
 struct ParquetOptions {
   // Path of imgfleet-parquet; "auto": beside the running program, or where a build tree has it; empty: none.
   std::string program = "auto";
@@ -28,6 +45,9 @@ struct ParquetOptions {
   uint64_t memory_bytes = 256 << 20;
   // How long it may be silent while its rows are waited for.
   absl::Duration silence = absl::Seconds(60);
+  // Whose turn it is not waits, but for its first rows: those are read out of turn, by a process that ends after them, and
+  // what was had is passed over when the turn comes. So a bad list shows at once, and lists that wait cost no memory.
+  std::shared_ptr<ParquetTurns> turns = nullptr;
 };
 
 // Not thread-safe. The process dies with the thread that first reads, which must outlive the reading.
@@ -48,6 +68,9 @@ class ParquetList final : public Source {
   ParquetList(std::unique_ptr<Source> list, std::string name, std::string program, const v1::ListFile& file,
               const ParquetOptions& options, const Clock& clock);
 
+  // Whether there may be a process now.
+  bool TakeTurn();
+  absl::StatusOr<std::optional<std::string>> ReadSlice(absl::Duration patience);
   absl::Status Start(int file);
   // Its rows have ended: waits for its own end, which tells whether that was all.
   absl::Status Reap();
@@ -64,6 +87,9 @@ class ParquetList final : public Source {
   pid_t process_ = -1;
   OwnedFd rows_;
   bool ended_ = false;
+  bool has_turn_ = false;
+  uint64_t delivered_ = 0;  // Bytes.
+  uint64_t skip_ = 0;       // Of what this process writes: had from the last one.
   absl::Duration silent_ = absl::ZeroDuration();
 };
 

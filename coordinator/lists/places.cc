@@ -16,6 +16,14 @@ namespace {
 
 constexpr absl::Duration kStep = absl::Milliseconds(100);
 
+// Lists that Parquet is read of at a time: each takes memory, beside the coordinator's own.
+constexpr int kParquetTurns = 2;
+
+Places::Options WithTurns(Places::Options options) {
+  if (options.parquet.turns == nullptr) options.parquet.turns = std::make_shared<ParquetTurns>(kParquetTurns);
+  return options;
+}
+
 // A list of which the first bytes were read to see what it is, and are handed on with the rest.
 class BegunList final : public Source {
  public:
@@ -47,7 +55,7 @@ class BegunList final : public Source {
 }  // namespace
 
 Places::Places(Options options, const Clock& clock)
-    : options_(std::move(options)), clock_(clock), client_(options_.http) {}
+    : options_(WithTurns(std::move(options))), clock_(clock), client_(options_.http) {}
 
 bool Places::IsRemote(absl::string_view path) { return absl::StrContains(path, "://"); }
 
