@@ -146,7 +146,7 @@ class ThroughAClusterTest(harness.ClusterTest):
         self.assertEqual((status, sorted(json.loads(body))), (200, ["a", "b"]))
         files.write(os.path.join(self.cluster.lists, "bad.parquet"), {"n": [1]})
         status, _, body = self.cluster.post("/api/v1/jobs", {"filepath": "bad.parquet"})
-        self.assertEqual(status, 422 if status == 422 else 400, body)
+        self.assertIn(status, (400, 422), body)
         self.assertIn("no column", body.decode())
 
     def test_an_upload_larger_than_may_be_spooled_is_refused(self):
