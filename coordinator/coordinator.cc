@@ -51,6 +51,7 @@ service::WorkersService::Options WorkersOptions(const Coordinator::Options& opti
 store::Ledger::Options ExpressOptions(const Coordinator::Options& options) {
   store::Ledger::Options ledger;
   ledger.lease_period = options.lease_period;
+  ledger.holds_trials = false;
   return ledger;
 }
 

@@ -39,6 +39,7 @@ struct Credit {
   uint64_t spare_bytes = 0;
   uint64_t spare_items_of_job = 0;  // So many of one job at most, and none of those in `sated`.
   std::set<std::string> sated;
+  bool idle = false;  // The worker holds nothing, so that it may be given what must be alone (shard.h).
 };
 
 // A credit while it is being filled.

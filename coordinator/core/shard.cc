@@ -14,6 +14,13 @@ uint32_t Open(const Shard& shard) { return shard.items - shard.committed.Count()
 
 bool Void(const Shard& shard, uint64_t epoch) { return shard.epoch != epoch || shard.holder.empty(); }
 
+// What was in question is answered.
+void TakeBack(Shard& shard) {
+  if (!InQuestion(shard)) return;
+  --shard.losses;
+  shard.excused = false;
+}
+
 ChunkCheck Invalid(std::string message) { return {ChunkVerdict::kInvalid, std::move(message)}; }
 
 // Empty where the chunk agrees with itself.
@@ -64,23 +71,31 @@ uint32_t LeasableItems(const Shard& shard) {
   return suspects == 0 ? Open(shard) : std::max(suspects / 2, 1u);
 }
 
+bool OnTrial(const Shard& shard) { return OpenBelow(shard, shard.suspects_end) > 0; }
+
+bool NeedsTrial(const Shard& shard) {
+  Shard settled = shard;
+  return !SettleLoss(settled) && OnTrial(settled);
+}
+
 std::optional<uint32_t> SettleLoss(Shard& shard) {
   const bool lost = !shard.holder.empty() && !shard.excused;
   shard.holder.clear();
-  if (!lost || ++shard.losses < kMaxLosses) return std::nullopt;
+  if (lost) ++shard.losses;
+  const uint32_t suspects = OpenBelow(shard, shard.suspects_end);
+  const uint32_t enough = suspects > 1 ? 1 : kMaxLosses;
+  if (shard.losses < enough) return std::nullopt;
   shard.losses = 0;
-  if (OpenBelow(shard, shard.lease_end) > 1) {
+  if (suspects != 1) {
     shard.suspects_end = shard.lease_end;
     return std::nullopt;
   }
+  uint32_t guilty = 0;
+  while (shard.committed.Get(guilty)) ++guilty;
   shard.suspects_end = 0;
-  for (uint32_t offset = 0; offset < shard.lease_end; ++offset) {
-    if (shard.committed.Get(offset)) continue;
-    // Or an outcome that comes late all the same would pass for a repetition of the one that the item gets now.
-    ++shard.epoch;
-    return offset;
-  }
-  return std::nullopt;
+  // Or an outcome that comes late all the same would pass for a repetition of the one that the item gets now.
+  ++shard.epoch;
+  return guilty;
 }
 
 std::vector<uint32_t> Lease(Shard& shard, std::string holder, absl::Time until) {
@@ -101,12 +116,17 @@ std::vector<uint32_t> Lease(Shard& shard, std::string holder, absl::Time until) 
 
 bool Renew(Shard& shard, absl::string_view holder, uint64_t epoch, absl::Time until) {
   if (Void(shard, epoch) || shard.holder != holder) return false;
+  TakeBack(shard);
+  // Whatever excused it is over: here it is alive.
+  if (OpenBelow(shard, shard.suspects_end) == 1) shard.excused = false;
   shard.state = ShardState::kLeased;
   shard.due = until;
   return true;
 }
 
-void Shorten(Shard& shard, absl::Time until) { shard.due = std::min(shard.due, until); }
+void Shorten(Shard& shard, absl::Time until) {
+  if (!InQuestion(shard)) shard.due = std::min(shard.due, until);
+}
 
 ChunkCheck CheckChunk(const Shard& shard, const Chunk& chunk) {
   if (chunk.lease.epoch > shard.epoch) {
@@ -143,6 +163,7 @@ void CommitOffsets(Shard& shard, const std::vector<uint32_t>& offsets) {
 bool HandBack(Shard& shard, uint64_t epoch, absl::Time now, absl::Time not_before) {
   if (shard.epoch != epoch) return false;
   if (Void(shard, epoch)) return true;  // A repetition.
+  TakeBack(shard);
   shard.holder.clear();
   shard.state = not_before > now ? ShardState::kDelayed : ShardState::kReady;
   if (not_before > now) ++shard.put_offs;
@@ -152,7 +173,34 @@ bool HandBack(Shard& shard, uint64_t epoch, absl::Time now, absl::Time not_befor
 
 void ComeDue(Shard& shard) { shard.state = ShardState::kReady; }
 
+bool MustBeCertain(const Shard& shard) {
+  return shard.state == ShardState::kLeased && !shard.excused && OpenBelow(shard, shard.suspects_end) == 1;
+}
+
+void Question(Shard& shard, absl::Time until) {
+  ++shard.losses;
+  shard.excused = true;
+  shard.due = until;
+}
+
+bool InQuestion(const Shard& shard) {
+  return shard.state == ShardState::kLeased && shard.excused && OpenBelow(shard, shard.suspects_end) == 1;
+}
+
+void Acquit(Shard& shard) {
+  TakeBack(shard);
+  shard.excused = true;
+  shard.state = ShardState::kReady;
+}
+
+void Forgo(Shard& shard) {
+  if (InQuestion(shard)) return Acquit(shard);
+  shard.holder.clear();
+  shard.state = ShardState::kDelayed;
+}
+
 void Orphan(Shard& shard, absl::Time until) {
+  TakeBack(shard);
   shard.state = ShardState::kDelayed;
   shard.due = until;
   shard.excused = true;

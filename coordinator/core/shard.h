@@ -8,11 +8,21 @@
 // Every lease raises `epoch`; whoever writes must name it. A lapsed lease keeps its holder and its epoch and
 // is still good until somebody else gets the shard, so a worker that was merely late loses nothing.
 //
-// Poison. A lease that nobody could finish is judged when the shard is leased next: it counts as lost if it
-// lapsed without one committed chunk. After kMaxLosses in a row what it covered is suspect: leases cover half
-// of the suspects that are left, until a single one has been lost that often. That item has taken its workers
-// with it: it gets an outcome of its own, and its neighbours go on. So the guilty one of n costs at most
-// kMaxLosses * (log2 n + 1) leases. A committed chunk forgives the losses; a hand-back counts nothing.
+// Poison. An item that takes its worker with it is found and given up, and no other item is ever given up for it:
+//
+//   1. A lease that lapsed without one committed chunk is lost; it is judged when the shard is leased next. After
+//      kMaxLosses in a row what it covered is suspect. That proves nothing: something else on that worker may be guilty.
+//   2. From then on the shard is on trial: it is leased to a worker that holds nothing else, of whatever job, and that
+//      is given nothing else until this lease has ended (trials.h says which worker, and when). So what kills the
+//      worker is in the lease. A lease covers half of the suspects that are left; one that is lost narrows them to
+//      that half, one that is committed leaves the other half.
+//   3. The last suspect must be lost kMaxLosses times, each time for certain. Its lease, when it lapses, is in question
+//      for a while: a worker that comes back was merely cut off, and nothing counts. Nor does it if other workers went at
+//      the same time and none stayed (trials.h). After that it is given up: it gets an outcome of its own, and its
+//      neighbours go on.
+//
+// So the guilty one of n costs kMaxLosses leases beside others, and at most log2 n + kMaxLosses alone. A committed
+// chunk forgives the losses; a hand-back, a coordinator's own restart or a worker that lives count nothing.
 //
 // Pure functions over plain structs; time comes in as an argument. A precondition that does not hold is a
 // mistake of the caller.
@@ -49,10 +59,11 @@ struct Shard {
   uint32_t lease_end = 0;     // The lease covers every offset below without an outcome.
   uint32_t suspects_end = 0;  // Of the open offsets below, one kills workers; 0 where nothing is suspected.
   uint32_t losses = 0;        // Lost leases in a row.
-  bool excused = false;       // Losing the current lease says nothing against its items.
-  uint32_t put_offs = 0;      // Hand-backs with not_before since the last committed chunk.
-  Bitmap committed;           // Which offsets have an outcome, or are absent.
-  Bitmap absent;              // Which offsets are no items of the job; without a byte where there are none.
+  // Losing the current lease says nothing, or nothing more, against its items.
+  bool excused = false;
+  uint32_t put_offs = 0;  // Hand-backs with not_before since the last committed chunk.
+  Bitmap committed;       // Which offsets have an outcome, or are absent.
+  Bitmap absent;          // Which offsets are no items of the job; without a byte where there are none.
 };
 
 // A shard as it is appended: what is known at birth has its outcome already, and what is absent never gets one.
@@ -63,6 +74,12 @@ uint32_t LeasedItems(const Shard& shard);
 
 // Items that Lease() would cover.
 uint32_t LeasableItems(const Shard& shard);
+
+// Whether some of its open items are suspect: a LEASED shard is leased alone then.
+bool OnTrial(const Shard& shard);
+
+// Whether the next lease of a READY shard must be given alone.
+bool NeedsTrial(const Shard& shard);
 
 // To be called on a READY shard before Lease(): judges the lease that lapsed before, if any. The result is
 // the offset of an item that has to be given up: the caller writes its outcome and calls CommitOffsets. What the last
@@ -96,8 +113,23 @@ void CommitOffsets(Shard& shard, const std::vector<uint32_t>& offsets);
 // `now`. False, and nothing changed, where another lease was given since.
 bool HandBack(Shard& shard, uint64_t epoch, absl::Time now, absl::Time not_before);
 
-// The time of a LEASED or DELAYED shard has come: it becomes READY.
+// The time of a LEASED or DELAYED shard has come: it becomes READY, and what was in question stands.
 void ComeDue(Shard& shard);
+
+// Whether the lease of a shard whose time has come covers the last suspect, so that losing it has to be certain: then
+// Question() instead of ComeDue().
+bool MustBeCertain(const Shard& shard);
+
+// The loss counts, unless the holder or a better witness is heard of by `until`: still LEASED, it may be renewed.
+void Question(Shard& shard, absl::Time until);
+bool InQuestion(const Shard& shard);
+
+// Not guilty: the loss that was in question does not count, and the shard is READY.
+void Acquit(Shard& shard);
+
+// The holder of a LEASED shard on trial lives and says that it does not hold it: nothing will count, and it is READY
+// when its time has come or, where that was past, now.
+void Forgo(Shard& shard);
 
 // Its coordinator went away and came back with a clock that means nothing to `due`: a LEASED or DELAYED shard
 // waits until `until`, in which time its holder may renew; no loss counts against it.

@@ -31,8 +31,20 @@ std::optional<uint32_t> Lose(Shard& shard) {
   const std::optional<uint32_t> poison = SettleLoss(shard);
   if (poison) return poison;
   Lease(shard, "w", kUntil);
+  if (MustBeCertain(shard)) Question(shard, kUntil + absl::Seconds(15));
   ComeDue(shard);
   return std::nullopt;
+}
+
+// Until a single item is suspect.
+Shard Accused(uint32_t items) {
+  Shard shard = Fresh(items);
+  while (!MustBeCertain(shard)) {
+    EXPECT_EQ(Lose(shard), std::nullopt);
+    SettleLoss(shard);
+    Lease(shard, "w", kUntil);
+  }
+  return shard;
 }
 
 TEST(Bitmap, CountsBelow) {
@@ -247,7 +259,7 @@ TEST(Poison, HalfThatIsDoneLeavesTheRestReady) {
 
 TEST(Poison, OutcomeOfAnItemGivenUpComesTooLate) {
   Shard shard = Fresh(1);
-  for (uint32_t i = 0; i < kMaxLosses; ++i) Lose(shard);
+  for (uint32_t i = 0; i < 2 * kMaxLosses; ++i) Lose(shard);
   Chunk late;
   late.lease = {shard.key, shard.epoch};
   late.offsets = {0};
@@ -277,13 +289,110 @@ TEST(Poison, IsFoundWhereverItStands) {
         CommitOffsets(shard, offsets);
       } else {
         ++lost;
+        if (MustBeCertain(shard)) Question(shard, kUntil);
         ComeDue(shard);
       }
     }
     EXPECT_EQ(found, guilty);
     EXPECT_EQ(shard.state, ShardState::kDone);
-    EXPECT_LE(lost, 24) << "three for each halving of 100";
+    EXPECT_LE(lost, 3 + 7 + 3) << "three beside others, one for each halving of 100, three of it alone";
   }
+}
+
+TEST(Poison, SuspectsAreLeasedAlone) {
+  Shard shard = Fresh(4);
+  Lose(shard);
+  Lose(shard);
+  EXPECT_FALSE(NeedsTrial(shard));
+  Lose(shard);
+  EXPECT_FALSE(OnTrial(shard)) << "it is judged when it is leased next";
+  EXPECT_TRUE(NeedsTrial(shard));
+  SettleLoss(shard);
+  Lease(shard, "w", kUntil);
+  EXPECT_TRUE(OnTrial(shard));
+  CommitOffsets(shard, {0, 1});
+  EXPECT_TRUE(NeedsTrial(shard)) << "the other half";
+  SettleLoss(shard);
+  Lease(shard, "w", kUntil);
+  CommitOffsets(shard, {2});
+  SettleLoss(shard);
+  Lease(shard, "w", kUntil);
+  CommitOffsets(shard, {3});
+  EXPECT_FALSE(OnTrial(shard));
+}
+
+TEST(Poison, OneLossOfSeveralSuspectsNarrowsThem) {
+  Shard shard = Fresh(8);
+  for (uint32_t i = 0; i < kMaxLosses; ++i) Lose(shard);
+  Lose(shard);
+  SettleLoss(shard);
+  EXPECT_THAT(Lease(shard, "w", kUntil), ElementsAre(0, 1));
+}
+
+TEST(Poison, AWorkerThatComesBackWasMerelyCutOff) {
+  Shard shard = Accused(4);
+  const Shard before = shard;
+  Question(shard, kUntil + absl::Seconds(15));
+  EXPECT_TRUE(InQuestion(shard));
+  EXPECT_FALSE(MustBeCertain(shard)) << "once only";
+  Shorten(shard, kNow);
+  EXPECT_EQ(shard.due, kUntil + absl::Seconds(15)) << "it has all the time to come back";
+
+  Shard renewed = shard;
+  EXPECT_TRUE(Renew(renewed, "w", renewed.epoch, kUntil));
+  EXPECT_EQ(renewed.losses, before.losses);
+  EXPECT_TRUE(MustBeCertain(renewed)) << "it may still die of it";
+
+  Shard gone = shard;
+  Forgo(gone);
+  EXPECT_EQ(gone.state, ShardState::kReady);
+  EXPECT_EQ(gone.losses, before.losses);
+  EXPECT_EQ(SettleLoss(gone), std::nullopt);
+  EXPECT_EQ(gone.losses, before.losses);
+
+  Shard orphan = shard;
+  Orphan(orphan, kUntil);
+  ComeDue(orphan);
+  SettleLoss(orphan);
+  EXPECT_EQ(orphan.losses, before.losses);
+
+  Shard back = shard;
+  EXPECT_TRUE(HandBack(back, back.epoch, kNow, kNow));
+  EXPECT_EQ(back.losses, before.losses);
+
+  ComeDue(shard);
+  EXPECT_EQ(shard.losses, before.losses + 1) << "or it counts";
+}
+
+TEST(Poison, ThreeLossesInQuestionAreNeededThatStand) {
+  Shard shard = Accused(1);
+  for (uint32_t i = 0; i < 10; ++i) {
+    Question(shard, kUntil);
+    Acquit(shard);
+    EXPECT_EQ(SettleLoss(shard), std::nullopt) << "others died as well";
+    Lease(shard, "w", kUntil);
+  }
+  for (uint32_t i = 0; i < kMaxLosses; ++i) {
+    EXPECT_TRUE(MustBeCertain(shard));
+    Question(shard, kUntil);
+    ComeDue(shard);
+    const std::optional<uint32_t> guilty = SettleLoss(shard);
+    EXPECT_EQ(guilty.has_value(), i + 1 == kMaxLosses);
+    if (!guilty) Lease(shard, "w", kUntil);
+  }
+}
+
+// What a worker holds that says nothing of it on a late stream stays its own until its time has come.
+TEST(Poison, WhatIsForgoneIsNobodysBeforeItsTime) {
+  Shard shard = Accused(4);
+  const absl::Time due = shard.due;
+  Forgo(shard);
+  EXPECT_EQ(shard.state, ShardState::kDelayed);
+  EXPECT_EQ(shard.due, due);
+  ComeDue(shard);
+  const uint32_t losses = shard.losses;
+  SettleLoss(shard);
+  EXPECT_EQ(shard.losses, losses);
 }
 
 }  // namespace

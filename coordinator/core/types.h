@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -135,6 +136,25 @@ struct LeasedShard {
   std::string payload;
   std::vector<uint32_t> offsets;  // What is leased: without an outcome, ascending.
   uint32_t put_offs = 0;          // Shard::put_offs.
+  bool alone = false;  // On trial (shard.h): its worker gets nothing else until this lease has ended.
+};
+
+// What a worker is given.
+struct Leases : std::vector<LeasedShard> {
+  using std::vector<LeasedShard>::vector;
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  Leases(std::vector<LeasedShard> shards) : std::vector<LeasedShard>(std::move(shards)) {}
+  // It is to ask again when it holds nothing, and not before: something is to be tried there (trials.h).
+  bool run_dry = false;
+  bool suspects = false;  // There is something that it may get when it holds nothing.
+};
+
+// Of leases that were to be renewed, those that are void.
+struct VoidLeases : std::vector<LeaseRef> {
+  using std::vector<LeaseRef>::vector;
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  VoidLeases(std::vector<LeaseRef> leases) : std::vector<LeaseRef>(std::move(leases)) {}
+  std::vector<LeaseRef> alone;  // Of the others: LeasedShard::alone.
 };
 
 struct Chunk {

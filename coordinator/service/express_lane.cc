@@ -8,6 +8,7 @@
 #include "common/ids.h"
 #include "common/log.h"
 #include "common/status.h"
+#include "coordinator/core/shard.h"
 #include "coordinator/lists/shard_builder.h"
 #include "coordinator/service/job_proto.h"
 #include "coordinator/service/lane.h"
@@ -21,6 +22,13 @@ constexpr char kNobody[] = "express lane";
 absl::Status NoRoom() {
   return absl::UnavailableError(
       "no worker of this coordinator has room at once; make a job of it (CreateJob), or try again");
+}
+
+absl::Status SuspectedOf() {
+  return absl::ResourceExhaustedError(absl::StrCat(
+      core::kMaxLosses,
+      " workers were lost with this request, which one of its items may be guilty of; make a job of "
+      "it (CreateJob), in which that is found out"));
 }
 
 absl::StatusOr<std::vector<core::NewShard>> ShardsOf(const v1::ItemBatch& items) {
@@ -93,6 +101,7 @@ std::shared_ptr<ExpressLane::Request> ExpressLane::Find(const std::string& id) c
 void ExpressLane::Changed(const store::Ledger::Changes& changes) {
   if (changes.work_available) OfferWork();
   for (const std::string& id : changes.jobs) Deliver(id);
+  for (const std::string& id : changes.suspected) End(id, {}, SuspectedOf());
 }
 
 void ExpressLane::OfferWork() {
@@ -110,12 +119,10 @@ void ExpressLane::WorkerLeft() { OfferWork(); }
 void ExpressLane::RefuseWaiting() {
   core::Credit all;
   all.spare_items = all.spare_items_of_job = all.spare_bytes = std::numeric_limits<uint32_t>::max();
-  ledger_.Acquire(kNobody, std::move(all),
-                  [this](const absl::StatusOr<std::vector<core::LeasedShard>>& shards) {
-                    if (!shards.ok()) return;
-                    for (const core::LeasedShard& shard : *shards)
-                      End(shard.lease.shard.job_id, {}, NoRoom());
-                  });
+  ledger_.Acquire(kNobody, std::move(all), [this](const absl::StatusOr<core::Leases>& shards) {
+    if (!shards.ok()) return;
+    for (const core::LeasedShard& shard : *shards) End(shard.lease.shard.job_id, {}, NoRoom());
+  });
 }
 
 void ExpressLane::Deliver(const std::string& id) {

@@ -1,9 +1,9 @@
 // The express lane: short requests, answered while their caller waits, without a disk.
 //
-// Each is a job of a ledger of its own, on the memory store, with an id that tells so (lane.h): leases, epochs, losses and
-// poison are what they are for any job. Workers get its leases before others, into whatever room they have (work_session.h).
+// Each is a job of a ledger of its own, on the memory store, with an id that tells so (lane.h): leases, epochs and losses
+// are what they are for any job, but nothing is tried here (core/trials.h): nobody has time to wait for an idle worker. Workers get its leases before others, into whatever room they have (work_session.h).
 // A request is taken only where the workers of this coordinator have room for it at once. One that loses its worker goes to
-// another; where there is none any more it ends, with the outcomes it has, and its caller asks again for the others.
+// another; where there is none any more, or it has lost several, it ends, with the outcomes it has, and its caller asks again for the others.
 //
 // Bounded: so many requests at once, with so many bytes of items; each is forgotten with its last outcome, or when its
 // caller leaves. What a slow caller has not read yet is at most the outcomes of its items.

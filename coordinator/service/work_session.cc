@@ -110,6 +110,7 @@ void WorkSession::OnReport(const v1::Report& report) {
   held_items_ = held_bytes_ = 0;
   held_of_.clear();
   RenewCall renew, renew_express{Lane::kExpress, {}};
+  renew.first = !std::exchange(reported_, true);
   for (const v1::HeldLease& lease : report.held()) {
     const core::LeaseRef ref = Ref(lease.shard(), lease.lease_epoch());
     Held now;
@@ -133,12 +134,14 @@ void WorkSession::OnReport(const v1::Report& report) {
     }
   }
   held_ = std::move(held);
-  if (std::exchange(durable_.failed, false)) durable_.work = spare_work_ = true;
+  if (std::exchange(durable_.failed, false) || suspects_) durable_.work = spare_work_ = true;
   if (std::exchange(express_.failed, false)) express_.work = true;
+  draining_ = report.draining();
+  settling_ = (renew.first || settling_) && !renew.held.empty();
   capacity_items_ = report.draining() ? 0 : report.capacity_items();
   capacity_bytes_ = report.draining() ? 0 : report.capacity_bytes();
   for (RenewCall* call : {&renew, &renew_express}) {
-    if (!call->held.empty()) output_.calls.push_back(std::move(*call));
+    if (call->first || !call->held.empty()) output_.calls.push_back(std::move(*call));
   }
 }
 
@@ -155,7 +158,9 @@ WorkSession::HeldLeases::iterator WorkSession::Release(HeldLeases::iterator leas
   held_bytes_ -= std::min(held_bytes_, lease->second.bytes);
   // Its job may fit into the spare part again, if it has more.
   if (durable_.work) spare_work_ = true;
-  return held_.erase(lease);
+  const auto next = held_.erase(lease);
+  if (held_.empty() && suspects_) durable_.work = true;
+  return next;
 }
 
 void WorkSession::Reduce(HeldLeases::iterator lease, uint64_t items) {
@@ -168,12 +173,17 @@ void WorkSession::Reduce(HeldLeases::iterator lease, uint64_t items) {
   if (of->second == 0) held_of_.erase(of);
 }
 
-void WorkSession::Renewed(const absl::StatusOr<std::vector<core::LeaseRef>>& void_leases) {
+void WorkSession::Renewed(const absl::StatusOr<core::VoidLeases>& void_leases, Lane lane) {
   if (ended_) return;
   if (!void_leases.ok()) {
     log::Warning("leases of worker %s could not be renewed: %s", display_name_,
                  void_leases.status().ToString());
     return;
+  }
+  if (lane == Lane::kDurable) settling_ = false;
+  for (const core::LeaseRef& lease : void_leases->alone) {
+    const auto held = held_.find(lease.shard);
+    if (held != held_.end() && held->second.epoch == lease.epoch) alone_ = lease.shard;
   }
   for (const core::LeaseRef& lease : *void_leases) {
     const auto held = held_.find(lease.shard);
@@ -182,14 +192,21 @@ void WorkSession::Renewed(const absl::StatusOr<std::vector<core::LeaseRef>>& voi
   }
 }
 
+bool WorkSession::Closed() const {
+  // What runs dry ends with the leases of the durable ledger; then the express one waits as well.
+  const bool dry = run_dry_ && held_of_.empty();
+  return settling_ || HoldsAlone() || dry;
+}
+
 void WorkSession::AcquireIfRoom() {
-  if (capacity_items_ == 0 || capacity_bytes_ == 0) return;
+  if (capacity_items_ == 0 || capacity_bytes_ == 0 || settling_ || HoldsAlone()) return;
   AcquireExpress();
   AcquireDurable();
 }
 
 void WorkSession::AcquireExpress() {
-  if (express_.acquiring || !express_.work || room() == 0 || held_bytes_ >= capacity_bytes_) return;
+  if (Closed() || express_.acquiring || !express_.work || room() == 0 || held_bytes_ >= capacity_bytes_)
+    return;
   express_.acquiring = true;
   express_.work = false;
   AcquireCall call{Lane::kExpress, {}};
@@ -200,6 +217,11 @@ void WorkSession::AcquireExpress() {
 
 void WorkSession::AcquireDurable() {
   if (durable_.acquiring) return;
+  const bool idle = held_.empty() && !express_.acquiring;
+  if (run_dry_) {
+    if (!idle) return;
+    durable_.work = true;
+  }
   const uint64_t spare_items = capacity_items_ / kSpareShare, spare_bytes = capacity_bytes_ / kSpareShare;
   const uint64_t items = capacity_items_ - spare_items, bytes = capacity_bytes_ - spare_bytes;
   const uint64_t slice = std::max<uint64_t>(items / 4, 1);
@@ -217,13 +239,14 @@ void WorkSession::AcquireDurable() {
   for (const auto& [job, held] : held_of_) {
     if (held >= credit.spare_items_of_job) credit.sated.insert(job);
   }
+  credit.idle = idle;
   durable_.acquiring = true;
   if (credit.items > 0) durable_.work = false;
   spare_work_ = false;
   output_.calls.push_back(AcquireCall{Lane::kDurable, std::move(credit)});
 }
 
-void WorkSession::Acquired(absl::StatusOr<std::vector<core::LeasedShard>> shards, Lane lane) {
+void WorkSession::Acquired(absl::StatusOr<core::Leases> shards, Lane lane) {
   Source& source = lane == Lane::kExpress ? express_ : durable_;
   source.acquiring = false;
   if (!shards.ok()) {
@@ -237,11 +260,23 @@ void WorkSession::Acquired(absl::StatusOr<std::vector<core::LeasedShard>> shards
     }
     return;
   }
+  if (lane == Lane::kDurable) {
+    run_dry_ = shards->run_dry;
+    suspects_ = shards->suspects;
+  }
   if (!shards->empty()) WorkAvailable(lane);
   for (core::LeasedShard& shard : *shards) SendLease(std::move(shard), lane);
 }
 
 void WorkSession::SendLease(core::LeasedShard shard, Lane lane) {
+  if (shard.alone) {
+    // Something else was given meanwhile: another time.
+    if (!held_.empty() || express_.acquiring) {
+      output_.calls.push_back(HandBackCall{shard.lease, absl::ZeroDuration(), false});
+      return;
+    }
+    alone_ = shard.lease.shard;
+  }
   v1::Lease* lease = output_.send.emplace_back().mutable_lease();
   const uint64_t items = shard.offsets.size();
   if (const auto held = held_.find(shard.lease.shard); held != held_.end()) Release(held);

@@ -11,6 +11,11 @@
 // Express jobs (lane.h) have a ledger of their own, which is asked first and whenever it has something, for all the room
 // that there is. Their leases are urgent, and are not put off for an origin that asks for it.
 //
+// Trials (core/shard.h): a lease that must be alone is given to a worker that holds nothing, and nothing else is until it
+// has ended, of neither ledger. A worker that is told to run dry for it gets nothing from the durable ledger until it
+// holds none of its leases, and then nothing from the express one. Where a worker brings leases along over a new stream,
+// nothing is given before the ledger has said whether one of them is such a lease.
+//
 // Not thread-safe.
 #pragma once
 
@@ -45,6 +50,8 @@ struct AcquireCall {
 struct RenewCall {
   Lane lane = Lane::kDurable;
   std::vector<core::LeaseRef> held;
+  bool first =
+      false;  // The worker's first word on this stream: Returned() before Renew(). Of the durable ledger.
 };
 struct CommitCall {
   core::Chunk chunk;
@@ -77,8 +84,8 @@ class WorkSession {
   void Received(const v1::WorkerMessage& message);
 
   // Answers of the ledger.
-  void Acquired(absl::StatusOr<std::vector<core::LeasedShard>> shards, Lane lane = Lane::kDurable);
-  void Renewed(const absl::StatusOr<std::vector<core::LeaseRef>>& void_leases);
+  void Acquired(absl::StatusOr<core::Leases> shards, Lane lane = Lane::kDurable);
+  void Renewed(const absl::StatusOr<core::VoidLeases>& void_leases, Lane lane = Lane::kDurable);
   void Committed(const core::LeaseRef& lease, uint64_t number, uint32_t items,
                  const core::CommitAnswer& answer);
   void HandedBack(const core::LeaseRef& lease, const core::CommitAnswer& answer);
@@ -100,7 +107,9 @@ class WorkSession {
   // Leases that the worker is believed to hold.
   size_t leases() const { return held_.size(); }
   // Items for which the worker has room now.
-  uint64_t room() const { return capacity_items_ - std::min(held_items_, capacity_items_); }
+  uint64_t room() const { return Closed() ? 0 : capacity_items_ - std::min(held_items_, capacity_items_); }
+  // It takes no more leases.
+  bool draining() const { return draining_; }
 
  private:
   struct Held {
@@ -119,6 +128,9 @@ class WorkSession {
   void OnReport(const v1::Report& report);
   void OnChunk(const v1::Chunk& chunk);
   void OnHandBack(const v1::HandBack& back);
+  // Nothing may be given beside what the worker has.
+  bool Closed() const;
+  bool HoldsAlone() const { return alone_ && held_.count(*alone_) > 0; }
   void AcquireIfRoom();
   void AcquireExpress();
   void AcquireDurable();
@@ -144,6 +156,12 @@ class WorkSession {
   uint64_t capacity_items_ = 0;
   uint64_t capacity_bytes_ = 0;
   uint64_t leases_sent_ = 0;
+  bool reported_ = false;
+  bool draining_ = false;
+  bool settling_ = false;  // Whether a lease that was brought along must be alone is not known yet.
+  std::optional<core::ShardKey> alone_;  // While it is held, nothing else is given.
+  bool run_dry_ = false;
+  bool suspects_ = false;  // Something can be had once the worker holds nothing.
   // What is known of a ledger.
   struct Source {
     bool acquiring = false;

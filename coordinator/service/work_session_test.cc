@@ -123,6 +123,8 @@ TEST_F(WorkSessionTest, CreditCountsWhatTheReportHoldsAndWhatIsOnItsWay) {
   v1::WorkerMessage report = Report(100);
   Hold(&report, 0, 4, 60);
   session_.Received(report);
+  EXPECT_THAT(MainAcquires(session_.Take()), IsEmpty()) << "what it brought may have to be alone";
+  session_.Renewed(core::VoidLeases());
   EXPECT_THAT(MainAcquires(session_.Take()), SizeIs(1));
   session_.Acquired(std::vector<core::LeasedShard>{Leased(1, 1, 25)});
   EXPECT_THAT(MainAcquires(session_.Take()), IsEmpty());
@@ -164,6 +166,7 @@ TEST_F(WorkSessionTest, TheSparePartIsForJobsOfWhichLittleIsHeld) {
   v1::WorkerMessage report = Report(4096);
   Hold(&report, 0, 4, 3584);
   session_.Received(report);
+  session_.Renewed(core::VoidLeases());
   auto calls = CallsOf<AcquireCall>(session_.Take());
   ASSERT_THAT(calls, SizeIs(1));
   EXPECT_EQ(calls[0].credit.items, 0u);
@@ -250,7 +253,96 @@ TEST_F(WorkSessionTest, ADrainingWorkerGetsNothing) {
   v1::WorkerMessage report = Report(100);
   report.mutable_report()->set_draining(true);
   session_.Received(report);
-  EXPECT_THAT(session_.Take().calls, IsEmpty());
+  EXPECT_THAT(CallsOf<AcquireCall>(session_.Take()), IsEmpty());
+  EXPECT_TRUE(session_.draining());
+}
+
+TEST_F(WorkSessionTest, NothingIsGivenBesideWhatMustBeAlone) {
+  session_.Received(Hello());
+  session_.Received(Report(100));
+  auto calls = CallsOf<AcquireCall>(session_.Take());
+  ASSERT_THAT(calls, SizeIs(1));
+  EXPECT_TRUE(calls[0].credit.idle);
+  core::LeasedShard alone = Leased(0, 1, 2);
+  alone.alone = true;
+  session_.Acquired(std::vector<core::LeasedShard>{alone});
+  EXPECT_THAT(session_.Take().send, SizeIs(1));
+  session_.WorkAvailable();
+  session_.WorkAvailable(Lane::kExpress);
+  v1::WorkerMessage report = Report(100, 1);
+  Hold(&report, 0, 1, 2);
+  session_.Received(report);
+  EXPECT_THAT(CallsOf<AcquireCall>(session_.Take()), IsEmpty());
+  EXPECT_EQ(session_.room(), 0u);
+  session_.Committed(Ref(0, 1), 1, 2, {});
+  EXPECT_THAT(CallsOf<AcquireCall>(session_.Take()), SizeIs(2));
+}
+
+TEST_F(WorkSessionTest, RunsDryForWhatMustBeAlone) {
+  session_.Received(Hello());
+  session_.Received(Report(100));
+  session_.Take();
+  core::Leases leases({Leased(0, 1, 4)});
+  leases.run_dry = true;
+  session_.Acquired(leases);
+  session_.WorkAvailable();
+  EXPECT_THAT(CallsOf<AcquireCall>(session_.Take()), IsEmpty());
+  session_.WorkAvailable(Lane::kExpress);
+  EXPECT_THAT(CallsOf<AcquireCall>(session_.Take()), SizeIs(1)) << "the express lane goes on meanwhile";
+  session_.Acquired(std::vector<core::LeasedShard>{}, Lane::kExpress);
+  session_.Committed(Ref(0, 1), 1, 4, {});
+  session_.WorkAvailable(Lane::kExpress);
+  const auto calls = CallsOf<AcquireCall>(session_.Take());
+  ASSERT_THAT(calls, SizeIs(1));
+  EXPECT_EQ(calls[0].lane, Lane::kDurable);
+  EXPECT_TRUE(calls[0].credit.idle);
+  session_.Acquired(std::vector<core::LeasedShard>{});
+  EXPECT_THAT(CallsOf<AcquireCall>(session_.Take()), SizeIs(1)) << "now the express lane";
+}
+
+TEST_F(WorkSessionTest, WhatMustBeAloneAndComesBesideSomethingGoesBack) {
+  session_.Received(Hello());
+  session_.Received(Report(100));
+  session_.Take();
+  session_.WorkAvailable(Lane::kExpress);
+  EXPECT_THAT(CallsOf<AcquireCall>(session_.Take()), SizeIs(1));
+  core::LeasedShard alone = Leased(0, 1, 2);
+  alone.alone = true;
+  session_.Acquired(std::vector<core::LeasedShard>{alone});
+  const auto output = session_.Take();
+  EXPECT_THAT(output.send, IsEmpty());
+  EXPECT_THAT(CallsOf<HandBackCall>(output), SizeIs(1));
+}
+
+TEST_F(WorkSessionTest, WhatMustBeAloneStaysSoOverANewStream) {
+  session_.Received(Hello());
+  v1::WorkerMessage report = Report(100);
+  Hold(&report, 0, 4, 2);
+  session_.Received(report);
+  session_.WorkAvailable(Lane::kExpress);
+  EXPECT_THAT(CallsOf<AcquireCall>(session_.Take()), IsEmpty());
+  core::VoidLeases renewed;
+  renewed.alone = {Ref(0, 4)};
+  session_.Renewed(renewed);
+  EXPECT_THAT(CallsOf<AcquireCall>(session_.Take()), IsEmpty());
+  session_.Received(Report(100));
+  EXPECT_THAT(CallsOf<AcquireCall>(session_.Take()), SizeIs(2)) << "it is gone";
+}
+
+TEST_F(WorkSessionTest, AsksForSuspectsWhenItHoldsNothing) {
+  session_.Received(Hello());
+  session_.Received(Report(100));
+  session_.Take();
+  session_.Acquired(core::Leases({Leased(0, 1, 4)}));
+  EXPECT_THAT(CallsOf<AcquireCall>(session_.Take()), SizeIs(1));
+  core::Leases none;
+  none.suspects = true;
+  session_.Acquired(none);
+  EXPECT_THAT(CallsOf<AcquireCall>(session_.Take()), IsEmpty());
+  session_.Committed(Ref(0, 1), 1, 4, {});
+  const auto calls = CallsOf<AcquireCall>(session_.Take());
+  ASSERT_THAT(calls, SizeIs(1));
+  EXPECT_TRUE(calls[0].credit.idle);
 }
 
 TEST_F(WorkSessionTest, RenewsWhatIsHeldAndRevokesWhatIsVoid) {

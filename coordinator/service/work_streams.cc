@@ -76,6 +76,11 @@ std::string WorkStream::worker_id() const {
   return session_.worker_id();
 }
 
+bool WorkStream::draining() const {
+  absl::MutexLock lock(&mutex_);
+  return session_.draining();
+}
+
 void WorkStream::Send(v1::CoordinatorMessage message) {
   {
     absl::MutexLock lock(&mutex_);
@@ -183,17 +188,21 @@ void WorkStream::Call(LedgerCall call) {
   WorkStreams::Counters& counters = *streams_.counters_;
   if (auto* acquire = std::get_if<AcquireCall>(&call)) {
     const Lane lane = acquire->lane;
-    auto answer = [self, &counters, lane](absl::StatusOr<std::vector<core::LeasedShard>> shards) {
+    auto answer = [self, &counters, lane](absl::StatusOr<core::Leases> shards) {
       if (shards.ok()) counters.granted.Increment(static_cast<double>(shards->size()));
       self->Do([&](WorkSession& session) { session.Acquired(std::move(shards), lane); });
     };
     streams_.LedgerOf(lane).Acquire(worker_id(), std::move(acquire->credit), std::move(answer));
   } else if (auto* renew = std::get_if<RenewCall>(&call)) {
+    if (renew->first) streams_.ledger_.Returned(worker_id(), renew->held);
+    if (renew->held.empty()) return;
     streams_.LedgerOf(renew->lane)
-        .Renew(worker_id(), std::move(renew->held), [self, &counters](auto void_leases) {
-          if (void_leases.ok()) counters.void_leases.Increment(static_cast<double>(void_leases->size()));
-          self->Do([&](WorkSession& session) { session.Renewed(void_leases); });
-        });
+        .Renew(worker_id(), std::move(renew->held),
+               [self, &counters, lane = renew->lane](const absl::StatusOr<core::VoidLeases>& void_leases) {
+                 if (void_leases.ok())
+                   counters.void_leases.Increment(static_cast<double>(void_leases->size()));
+                 self->Do([&](WorkSession& session) { session.Renewed(void_leases, lane); });
+               });
   } else if (auto* commit = std::get_if<CommitCall>(&call)) {
     const core::LeaseRef lease = commit->chunk.lease;
     const auto items = static_cast<uint32_t>(commit->chunk.offsets.size());
@@ -256,7 +265,7 @@ void WorkStreams::Enter(const std::string& worker_id, const std::shared_ptr<Work
   // It may be the first that can take what others have lost.
   if (express_ != nullptr) stream->WorkAvailable(Lane::kExpress);
   if (older == nullptr || older == stream) return;
-  Disconnected(worker_id);
+  Disconnected(worker_id, true);
   older->End(absl::AbortedError("a newer stream of this worker came"));
 }
 
@@ -274,12 +283,12 @@ void WorkStreams::Leave(const std::string& worker_id, const std::shared_ptr<Work
   }
   if (!current) return;
   if (origins_ != nullptr) origins_->Left(worker_id);
-  Disconnected(worker_id);
+  Disconnected(worker_id, stream->draining());
   if (worker_left_ != nullptr) worker_left_();
 }
 
-void WorkStreams::Disconnected(const std::string& worker_id) {
-  ledger_.Disconnected(worker_id);
+void WorkStreams::Disconnected(const std::string& worker_id, bool in_peace) {
+  ledger_.Disconnected(worker_id, in_peace);
   if (express_ != nullptr) express_->Disconnected(worker_id);
 }
 

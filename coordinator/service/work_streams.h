@@ -77,6 +77,7 @@ class WorkStream : public std::enable_shared_from_this<WorkStream> {
   bool Stuffed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Call(LedgerCall call);
   std::string worker_id() const;
+  bool draining() const;
 
   WorkStreams& streams_;
   Wire& wire_;
@@ -139,7 +140,7 @@ class WorkStreams {
   store::Ledger& LedgerOf(Lane lane) const {
     return lane == Lane::kExpress && express_ != nullptr ? *express_ : ledger_;
   }
-  void Disconnected(const std::string& worker_id);
+  void Disconnected(const std::string& worker_id, bool in_peace);
 
   store::Ledger& ledger_;
   store::Ledger* const express_;

@@ -20,6 +20,8 @@ using core::ShardState;
 constexpr size_t kTurns = 64;
 // READY shards looked up at a time.
 constexpr size_t kReadyAhead = 8;
+// READY shards that need a trial that one Acquire looks beyond, in one job.
+constexpr size_t kMaxSkipped = 256;
 constexpr size_t kDueAtOnce = 256;
 // Items that all leases of one batch may carry in sum, a first shard for each Acquire aside: bounds memory.
 constexpr uint64_t kMaxLeasedBytes = 16 << 20;
@@ -109,7 +111,7 @@ Ledger::Changes Batch::TakeChanges() {
   changes.work_available = work_available_;
   changes.outcomes = std::move(outcomes_);
   changes.leases_lapsed = leases_lapsed_;
-  changes.stopped.assign(stopped_.begin(), stopped_.end());
+  changes.suspected.assign(suspected_.begin(), suspected_.end());
   changes.lists_waiting = lists_waiting_;
   return changes;
 }
@@ -145,12 +147,19 @@ absl::Status Batch::ComeDue() {
     ASSIGN_OR_RETURN(
         const std::vector<core::Shard> due,
         Reachable([&] { return transaction_.DueShards(transaction_.Now(), kDueAtOnce); }, passed_over_));
+    size_t left = 0;
     for (const core::Shard& shard : due) {
       ASSIGN_OR_RETURN(JobRow * job, FindJob(shard.key.job_id));
+      ShardRow& row = *Adopt(shard);
+      if (core::MustBeCertain(row.row) || core::InQuestion(row.row)) {
+        left += Judge(*job, row) ? 0 : 1;
+        continue;
+      }
       if (shard.state == ShardState::kLeased) ++leases_lapsed_;
-      Change(*job, *Adopt(shard), core::ComeDue);
+      Change(*job, row, core::ComeDue);
     }
-    if (due.size() < kDueAtOnce) return absl::OkStatus();
+    left_to_others_ |= left > 0;
+    if (due.size() < kDueAtOnce || left == due.size()) return absl::OkStatus();
     RETURN_IF_ERROR(Flush());
   }
 }
@@ -173,8 +182,10 @@ absl::StatusOr<Batch::ShardRow*> Batch::NextReady(Turn& turn) {
   if (turn.ready.empty()) {
     RETURN_IF_ERROR(Flush());
     ASSIGN_OR_RETURN(std::vector<core::Shard> found,
-                     transaction_.ReadyShards(turn.share.job_id, kReadyAhead));
-    for (core::Shard& shard : found) turn.ready.push_back(Adopt(std::move(shard))->row.key);
+                     transaction_.ReadyShards(turn.share.job_id, kReadyAhead + turn.skipped.size()));
+    for (core::Shard& shard : found) {
+      if (turn.skipped.count(shard.key) == 0) turn.ready.push_back(Adopt(std::move(shard))->row.key);
+    }
     std::reverse(turn.ready.begin(), turn.ready.end());
   }
   if (turn.ready.empty()) return nullptr;
@@ -203,13 +214,23 @@ core::LeasedShard Batch::LeaseTo(const std::string& holder, JobRow& job, ShardRo
   return leased;
 }
 
-absl::Status Batch::Acquire(const std::string& holder, const core::Credit& credit,
-                            std::vector<core::LeasedShard>& answer) {
-  answer.clear();
+absl::Status Batch::Acquire(const std::string& holder, const core::Credit& credit, core::Leases& answer) {
+  answer = {};
   RETURN_IF_ERROR(Flush());
+  const absl::Time now = transaction_.Now();
+  trials_.Asks(holder, muster_.workers(), now);
+  if (const std::optional<core::ShardKey> awaited = trials_.Awaits(holder)) {
+    if (!credit.idle) {
+      answer.run_dry = true;
+      return absl::OkStatus();
+    }
+    RETURN_IF_ERROR(TryAwaited(holder, *awaited, answer));
+    if (!answer.empty()) return absl::OkStatus();
+  }
+  std::optional<core::ShardKey> suspect;  // The first that may be leased alone only.
   ASSIGN_OR_RETURN(std::vector<core::Share> shares, transaction_.ReadyJobs(kTurns));
   std::vector<Turn> turns;
-  for (core::Share& share : shares) turns.push_back({std::move(share), sharing_.alone, {}});
+  for (core::Share& share : shares) turns.push_back({std::move(share), sharing_.alone, {}, {}});
   std::vector<std::string> beyond;
   const uint64_t bytes_left = kMaxLeasedBytes - std::min(kMaxLeasedBytes, leased_bytes_);
   core::Credit bounded = credit;
@@ -228,6 +249,15 @@ absl::Status Batch::Acquire(const std::string& holder, const core::Credit& credi
       continue;
     }
     ASSIGN_OR_RETURN(ShardRow * shard, NextReady(*turn));
+    if (shard != nullptr && core::NeedsTrial(shard->row)) {
+      if (!suspect) suspect = shard->row.key;
+      if (credit.idle && answer.empty() && trials_.MaySetAside(now)) break;
+      if (!options_.holds_trials) suspected_.insert(shard->row.key.job_id);
+      turn->ready.pop_back();
+      turn->skipped.insert(shard->row.key);
+      if (turn->skipped.size() > kMaxSkipped) turns.erase(turn);
+      continue;
+    }
     const auto fits = [&] {
       return room.Fits(turn->share.job_id, core::LeasableItems(shard->row), shard->row.payload_bytes);
     };
@@ -249,15 +279,17 @@ absl::Status Batch::Acquire(const std::string& holder, const core::Credit& credi
     room.Take(turn->share.job_id, answer.back().offsets.size(), shard->row.payload_bytes);
     leased_bytes_ += shard->row.payload_bytes;
   }
-  if (!answer.empty()) acquired_.push_back(&answer);
+  if (suspect && options_.holds_trials) RETURN_IF_ERROR(Try(holder, *suspect, credit.idle, answer));
+  answer.suspects = suspect.has_value() && options_.holds_trials;
+  if (!answer.empty() && !answer[0].alone) acquired_.push_back(&answer);
   // One is enough: it has work, unless somebody takes that away meanwhile.
   if (answer.empty() && !beyond.empty()) again_.jobs = {beyond.front()};
   return absl::OkStatus();
 }
 
 absl::Status Batch::Renew(const std::string& holder, const std::vector<core::LeaseRef>& held,
-                          std::vector<core::LeaseRef>& void_leases) {
-  void_leases.clear();
+                          core::VoidLeases& void_leases) {
+  void_leases = {};
   const absl::Time until = transaction_.Now() + options_.lease_period;
   for (const core::LeaseRef& lease : held) {
     ASSIGN_OR_RETURN(const Leased found, FindLeased(lease.shard));
@@ -267,6 +299,7 @@ absl::Status Batch::Renew(const std::string& holder, const std::vector<core::Lea
              [&](core::Shard& row) { renewed = core::Renew(row, holder, lease.epoch, until); });
     }
     if (!renewed) void_leases.push_back(lease);
+    if (renewed && core::OnTrial(found.shard->row)) void_leases.alone.push_back(lease);
   }
   if (!sharing_.alone && void_leases.size() < held.size()) given_[holder] = until;
   return absl::OkStatus();

@@ -23,6 +23,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "coordinator/core/trials.h"
 #include "coordinator/core/types.h"
 #include "coordinator/store/ledger.h"
 #include "coordinator/store/store.h"
@@ -40,10 +41,17 @@ struct Sharing {
 // What a batch that touches something without a row declares.
 std::string NameOf(absl::string_view kind, absl::string_view name);
 
+// What is known here of workers, for trials of suspects.
+struct Witnesses {
+  const core::Muster* muster = nullptr;
+  const core::Trials* trials = nullptr;
+};
+
 class Batch {
  public:
   // `wall` is the time of day for what is recorded. All arguments must outlive the batch.
-  Batch(Transaction& transaction, absl::Time wall, const Ledger::Options& options, const Sharing& sharing);
+  Batch(Transaction& transaction, absl::Time wall, const Ledger::Options& options, const Sharing& sharing,
+        const Witnesses& witnesses);
 
   // First of all on a store that another coordinator left.
   absl::Status Recover();
@@ -80,10 +88,10 @@ class Batch {
   absl::Status PauseSchedule(const std::string& id, bool paused, absl::StatusOr<core::Schedule>& answer);
   absl::Status DeleteSchedule(const std::string& id, absl::Status& answer);
 
-  absl::Status Acquire(const std::string& holder, const core::Credit& credit,
-                       std::vector<core::LeasedShard>& answer);
+  absl::Status Acquire(const std::string& holder, const core::Credit& credit, core::Leases& answer);
   absl::Status Renew(const std::string& holder, const std::vector<core::LeaseRef>& held,
-                     std::vector<core::LeaseRef>& void_leases);
+                     core::VoidLeases& void_leases);
+  absl::Status Returned(const std::string& holder, const std::vector<core::LeaseRef>& held);
   absl::Status CommitChunk(const core::Chunk& chunk, core::CommitAnswer& answer);
   absl::Status HandBack(const core::LeaseRef& lease, absl::Duration not_before, core::CommitAnswer& answer);
   // `given_here` is the caller's to keep for calling again.
@@ -99,6 +107,9 @@ class Batch {
   const std::set<std::string>& passed_over() const { return passed_over_; }
   // Names of schedules' owners that another coordinator has.
   const std::set<std::string>& names_passed_over() const { return names_passed_over_; }
+  // Something is due that another coordinator knows more of.
+  bool left_to_others() const { return left_to_others_; }
+  const core::Trials& trials() const { return trials_; }
   // The earliest time at which a shard that was written is due; infinite where none is.
   absl::Time earliest_due() const { return earliest_due_; }
   // See Sharing::given; infinite past where the holder is gone.
@@ -119,6 +130,7 @@ class Batch {
     core::Share share;
     bool judged = false;                // Its job was locked and still has its turn.
     std::vector<core::ShardKey> ready;  // Highest first.
+    std::set<core::ShardKey> skipped;   // READY, and not for now.
   };
 
   // Writes what has changed.
@@ -175,11 +187,21 @@ class Batch {
   // Judges the lease that lapsed before; afterwards the shard may be DONE.
   absl::Status Settle(JobRow& job, ShardRow& shard);
   core::LeasedShard LeaseTo(const std::string& holder, JobRow& job, ShardRow& shard);
+  // What came due and was a lease of the last suspect: puts it in question, or judges it. False: others know better.
+  bool Judge(JobRow& job, ShardRow& shard);
+  // Leases a READY shard that needs it alone.
+  absl::Status LeaseAlone(const std::string& holder, JobRow& job, ShardRow& shard, core::Leases& answer);
+  // What Acquire does about a shard that needs it, once it has leased what else there was.
+  absl::Status Try(const std::string& holder, const core::ShardKey& suspect, bool idle, core::Leases& answer);
+  // Leases what the worker was set aside for, if it still needs that.
+  absl::Status TryAwaited(const std::string& holder, const core::ShardKey& awaited, core::Leases& answer);
 
   Transaction& transaction_;
   const absl::Time wall_;
   const Ledger::Options& options_;
   const Sharing sharing_;
+  const core::Muster& muster_;
+  core::Trials trials_;
 
   std::map<std::string, std::unique_ptr<JobRow>> jobs_;
   std::map<core::ShardKey, std::unique_ptr<ShardRow>> shards_;
@@ -192,8 +214,10 @@ class Batch {
   Declared again_;
   std::map<std::string, absl::Time> given_;
   absl::Time earliest_due_ = absl::InfiniteFuture();
+  bool left_to_others_ = false;
+  std::set<std::string> suspected_;
   // Answers whose items are still to be got, all at once.
-  std::vector<std::vector<core::LeasedShard>*> acquired_;
+  std::vector<core::Leases*> acquired_;
   bool work_available_ = false;
   bool lists_waiting_ = false;
   bool schedules_changed_ = false;

@@ -20,8 +20,13 @@ constexpr size_t kNearerAtOnce = 256;
 }  // namespace
 
 Batch::Batch(Transaction& transaction, absl::Time wall, const Ledger::Options& options,
-             const Sharing& sharing)
-    : transaction_(transaction), wall_(wall), options_(options), sharing_(sharing) {
+             const Sharing& sharing, const Witnesses& witnesses)
+    : transaction_(transaction),
+      wall_(wall),
+      options_(options),
+      sharing_(sharing),
+      muster_(*witnesses.muster),
+      trials_(*witnesses.trials) {
   Prefetched prefetched = transaction.TakePrefetched();
   for (core::JobRecord& record : prefetched.jobs) {
     const std::string id = record.job.id;

@@ -242,29 +242,29 @@ void Ledger::Forget(std::string job_id) {
 }
 
 void Ledger::Acquire(std::string holder, uint64_t max_items, uint64_t max_bytes,
-                     Callback<absl::StatusOr<std::vector<core::LeasedShard>>> done) {
+                     Callback<absl::StatusOr<core::Leases>> done) {
   core::Credit credit;
+  credit.idle = true;
   credit.items = max_items;
   credit.bytes = max_bytes;
   Acquire(std::move(holder), std::move(credit), std::move(done));
 }
 
-void Ledger::Acquire(std::string holder, core::Credit credit,
-                     Callback<absl::StatusOr<std::vector<core::LeasedShard>>> done) {
+void Ledger::Acquire(std::string holder, core::Credit credit, Callback<absl::StatusOr<core::Leases>> done) {
   // The answer is what is large here, though seldom as large as it may be: the batch sees to that.
   const size_t bytes = std::min<uint64_t>(credit.bytes + credit.spare_bytes,
                                           (credit.items + credit.spare_items) * kLikelyItemBytes);
-  loop_->Enqueue(Ask<std::vector<core::LeasedShard>>(
-      std::move(done), bytes,
-      [holder = std::move(holder), credit = std::move(credit)](Batch& batch, auto& answer) {
-        return batch.Acquire(holder, credit, *answer);
-      }));
+  loop_->Enqueue(
+      Ask<core::Leases>(std::move(done), bytes,
+                        [holder = std::move(holder), credit = std::move(credit)](Batch& batch, auto& answer) {
+                          return batch.Acquire(holder, credit, *answer);
+                        }));
 }
 
 void Ledger::Renew(std::string holder, std::vector<core::LeaseRef> held,
-                   Callback<absl::StatusOr<std::vector<core::LeaseRef>>> void_leases) {
+                   Callback<absl::StatusOr<core::VoidLeases>> void_leases) {
   Declared declared = OfShards(held);
-  loop_->Enqueue(Ask<std::vector<core::LeaseRef>>(
+  loop_->Enqueue(Ask<core::VoidLeases>(
       std::move(void_leases), 0,
       [holder = std::move(holder), held = std::move(held)](Batch& batch, auto& answer) {
         return batch.Renew(holder, held, *answer);
@@ -291,13 +291,19 @@ void Ledger::HandBack(core::LeaseRef lease, absl::Duration not_before, Callback<
       std::move(declared)));
 }
 
+void Ledger::Returned(std::string holder, std::vector<core::LeaseRef> held) {
+  Declared declared = OfShards(held);
+  loop_->Enqueue({[holder, held = std::move(held)](Batch& batch) { return batch.Returned(holder, held); },
+                  [loop = loop_.get(), holder](const absl::Status&) { loop->Came(holder); }, 0,
+                  std::move(declared)});
+}
+
 // Where the store fails here, the lease runs to its end.
-void Ledger::Disconnected(std::string holder) {
+void Ledger::Disconnected(std::string holder, bool in_peace) {
   auto given_here = std::make_shared<std::optional<absl::Time>>();
-  loop_->Enqueue({[holder = std::move(holder), given_here](Batch& batch) {
-                    return batch.Disconnected(holder, *given_here);
-                  },
-                  [](const absl::Status&) {}});
+  loop_->Enqueue(
+      {[holder, given_here](Batch& batch) { return batch.Disconnected(holder, *given_here); },
+       [loop = loop_.get(), holder, in_peace](const absl::Status&) { loop->Left(holder, in_peace); }});
 }
 
 void Ledger::Tick(Callback<absl::Status> done) {

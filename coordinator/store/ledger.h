@@ -64,6 +64,9 @@ class Ledger {
     core::Quotas quotas;
     // How long an ended job is kept.
     absl::Duration retention = absl::InfiniteDuration();
+    // Whether items suspected of killing workers are tried, and the guilty given up (core/trials.h). Otherwise they are
+    // leased no more, and Changes::suspected tells of them.
+    bool holds_trials = true;
   };
 
   enum class Turned { kByItsThread, kByHand, kByWhoAsks };
@@ -134,21 +137,23 @@ class Ledger {
   // `holder` is the worker_id of a Hello.
 
   // Leases READY shards to `holder`, at most `max_items` and `max_bytes` in sum (one shard is always given if
-  // max_items > 0 and nothing else fits). Empty where there is nothing to do.
+  // max_items > 0 and nothing else fits). Empty where there is nothing to do. `holder` holds nothing else.
   void Acquire(std::string holder, uint64_t max_items, uint64_t max_bytes,
-               Callback<absl::StatusOr<std::vector<core::LeasedShard>>> done);
+               Callback<absl::StatusOr<core::Leases>> done);
   // The same for a worker that tells more exactly.
-  void Acquire(std::string holder, core::Credit credit,
-               Callback<absl::StatusOr<std::vector<core::LeasedShard>>> done);
+  void Acquire(std::string holder, core::Credit credit, Callback<absl::StatusOr<core::Leases>> done);
   // Renews each; the answer holds those that are void. A lapsed lease whose shard nobody else got since is
   // taken up again.
   void Renew(std::string holder, std::vector<core::LeaseRef> held,
-             Callback<absl::StatusOr<std::vector<core::LeaseRef>>> void_leases);
+             Callback<absl::StatusOr<core::VoidLeases>> void_leases);
   void CommitChunk(core::Chunk chunk, Callback<core::CommitAnswer> done);
   // Frees what is left of the lease; nothing counts as lost.
   void HandBack(core::LeaseRef lease, absl::Duration not_before, Callback<core::CommitAnswer> done);
-  // The worker's stream ended: what it holds lapses after disconnect_grace unless renewed.
-  void Disconnected(std::string holder);
+  // The worker lives, and this is all that it holds: the first it says on a new stream. What was suspected of having
+  // killed it is innocent.
+  void Returned(std::string holder, std::vector<core::LeaseRef> held);
+  // The worker's stream ended: what it holds lapses after disconnect_grace unless renewed. `in_peace`: it had drained.
+  void Disconnected(std::string holder, bool in_peace = false);
 
   // Looks at the clock now. The ledger does so by itself when a lease or a delay runs out; a test that moves
   // a FakeClock calls this instead of waiting. `done` comes after everything asked before, and what fell due,
@@ -183,12 +188,13 @@ class Ledger {
   // What a committed batch changed, or another coordinator on the same store. Called on the ledger's thread after each
   // batch that changed anything, and when something is heard.
   struct Changes {
-    std::vector<std::string> jobs;     // These changed: state, counters, shards or chunks.
-    bool work_available = false;       // A shard became READY.
-    std::vector<std::string> stopped;  // Their leases are void: they were paused, cancelled, or failed.
-    bool lists_waiting = false;        // A schedule made a job whose list nobody reads yet.
-    core::Counts outcomes;             // Committed: a chunk that came again is not among them.
-    uint64_t leases_lapsed = 0;        // Ran out; their shards became READY.
+    std::vector<std::string> jobs;       // These changed: state, counters, shards or chunks.
+    bool work_available = false;         // A shard became READY.
+    std::vector<std::string> stopped;    // Their leases are void: they were paused, cancelled, or failed.
+    std::vector<std::string> suspected;  // Items of these are leased no more, see Options::holds_trials.
+    bool lists_waiting = false;          // A schedule made a job whose list nobody reads yet.
+    core::Counts outcomes;               // Committed: a chunk that came again is not among them.
+    uint64_t leases_lapsed = 0;          // Ran out; their shards became READY.
   };
   using Listener = std::function<void(const Changes&)>;
   // The listener is never called again once the returned handle is destroyed.

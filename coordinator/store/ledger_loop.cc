@@ -186,9 +186,11 @@ absl::Status Ledger::Loop::TryToCommit(Command* commands, size_t count) {
   bool more_to_delete = false;
   std::set<std::string> passed_over, names_passed_over;
   std::map<std::string, absl::Time> given;
+  core::Trials trials;
+  bool left_to_others = false;
   again_.clear();
   const absl::Status stored = store_->Transact(declared, [&](Transaction& transaction) {
-    Batch batch(transaction, wall, options_, {!shared_, &jobs, &given_});
+    Batch batch(transaction, wall, options_, {!shared_, &jobs, &given_}, {&muster_, &trials_});
     if (recovering) RETURN_IF_ERROR(batch.Recover());
     if (sweeping) {
       ASSIGN_OR_RETURN(more_to_delete, batch.Sweep(wall - options_.retention));
@@ -210,6 +212,8 @@ absl::Status Ledger::Loop::TryToCommit(Command* commands, size_t count) {
     passed_over = batch.passed_over();
     names_passed_over = batch.names_passed_over();
     given = batch.given();
+    trials = batch.trials();
+    left_to_others = batch.left_to_others();
     return absl::OkStatus();
   });
   if (!stored.ok()) {
@@ -221,6 +225,8 @@ absl::Status Ledger::Loop::TryToCommit(Command* commands, size_t count) {
     next_sweep_ = begun + (more_to_delete ? kSlicePause : std::min(kSweepInterval, options_.retention / 8));
   }
   next_schedule_ = next_schedule;
+  trials_ = std::move(trials);
+  ahead_ = now - begun;
   // What seemed to fail may have been durable: then nothing changes a second time, and nobody else would tell.
   Join(std::exchange(in_doubt_, Changes()), &changes);
   if (scheduling) next_schedule_look_ = begun + kLongestRest;
@@ -231,6 +237,7 @@ absl::Status Ledger::Loop::TryToCommit(Command* commands, size_t count) {
     const absl::Time due = begun + (next_due - now);
     next_due_ = look ? due : std::min(next_due_, due);
     if (look) next_look_ = begun + kLookEvery;
+    if (left_to_others) next_due_ = next_look_;
     if (!passed_over.empty()) next_due_ = begun;
     declare_next_.insert(passed_over.begin(), passed_over.end());
     names_next_.insert(names_passed_over.begin(), names_passed_over.end());
@@ -239,8 +246,17 @@ absl::Status Ledger::Loop::TryToCommit(Command* commands, size_t count) {
     }
     store_->Announce({changes.jobs, changes.stopped, changes.work_available});
   }
-  if (!changes.jobs.empty() || changes.work_available) listeners_.Tell(changes);
+  if (!changes.jobs.empty() || changes.work_available || !changes.suspected.empty()) listeners_.Tell(changes);
   return absl::OkStatus();
+}
+
+void Ledger::Loop::Came(const std::string& worker) { muster_.Came(worker, StoreNow()); }
+
+void Ledger::Loop::Left(const std::string& worker, bool in_peace) {
+  using Way = core::Muster::Way;
+  const Way how = in_peace ? Way::kInPeace : trials_.OnTrial(worker) ? Way::kOnTrial : Way::kSilently;
+  muster_.Left(worker, StoreNow(), how);
+  trials_.Left(worker, muster_.workers(), StoreNow());
 }
 
 absl::Status Ledger::Loop::Apply(Batch& batch, Command* commands, size_t count) {

@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "common/clock.h"
 #include "common/steady_cond_var.h"
+#include "coordinator/core/trials.h"
 #include "coordinator/store/batch.h"
 #include "coordinator/store/command_queue.h"
 #include "coordinator/store/ledger.h"
@@ -53,6 +54,9 @@ class Ledger::Loop {
   bool asked() const;
   // When Turn has something to do although nobody asks, as far as is known.
   absl::Time next_due() const;
+  // A worker is there, or has gone. To be called by what a command answers.
+  void Came(const std::string& worker);
+  void Left(const std::string& worker, bool in_peace);
 
  private:
   std::vector<Command> Gather();
@@ -69,6 +73,8 @@ class Ledger::Loop {
   void LeaveTurning() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Passes on what other coordinators did.
   void TellNews();
+  // The store's time, as far as is known without asking it.
+  absl::Time StoreNow() const { return clock_.Boot() + ahead_; }
 
   const std::unique_ptr<Store> store_;
   const bool shared_;
@@ -92,6 +98,9 @@ class Ledger::Loop {
   std::set<std::string> declare_next_, names_next_;
   std::map<std::string, absl::Time> given_;
   std::set<size_t> again_;
+  core::Muster muster_;
+  core::Trials trials_;
+  absl::Duration ahead_;  // The store's clock of ours.
 
   mutable absl::Mutex mutex_;
   SteadyCondVar wake_;

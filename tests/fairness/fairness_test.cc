@@ -138,7 +138,8 @@ class Fleet {
         ledger_.Acquire("w", std::move(acquire->credit),
                         [this](auto shards) { session_.Acquired(std::move(shards), Lane::kDurable); });
       } else if (auto* renew = std::get_if<service::RenewCall>(&call)) {
-        ledger_.Renew("w", renew->held, [this](const auto& lost) { session_.Renewed(lost); });
+        if (!renew->held.empty())
+          ledger_.Renew("w", renew->held, [this](const auto& lost) { session_.Renewed(lost); });
       } else if (auto* commit = std::get_if<service::CommitCall>(&call)) {
         const core::LeaseRef lease = commit->chunk.lease;
         const auto items = static_cast<uint32_t>(commit->chunk.offsets.size());

@@ -97,9 +97,10 @@ bool JobPlan::poisoned() const {
 
 const char* NameOf(FaultKind kind) {
   static constexpr const char* kNames[] = {
-      "cut stream",       "silent cut",        "kill worker", "worker's machine dies", "stop worker",
-      "drain worker",     "isolate worker",    "stall",       "kill coordinator",      "kill after commit",
-      "stop coordinator", "close coordinator", "store fails", "store fails durable",   "store is slow"};
+      "cut stream",       "silent cut",          "kill worker",      "worker's machine dies",
+      "stop worker",      "drain worker",        "isolate worker",   "stall",
+      "kill coordinator", "kill after commit",   "stop coordinator", "close coordinator",
+      "store fails",      "store fails durable", "store is slow",    "kill fleet"};
   return kNames[static_cast<int>(kind)];
 }
 

@@ -53,7 +53,8 @@ enum class FaultKind {
   kStoreFails,         // Transactions fail, and nothing of them is stored.
   kStoreFailsDurable,  // Transactions fail, though they are stored.
   kStoreIsSlow,
-  kLast = kStoreIsSlow,
+  kKillFleet,  // SIGKILL to all workers.
+  kLast = kKillFleet,
 };
 
 const char* NameOf(FaultKind kind);

@@ -117,6 +117,8 @@ void Promises::TakeChunk(const std::string& id, JobTruth& job, const core::Store
     const ItemKind kind = job.plan->items.at(index).kind;
     const bool given_up = outcome.has_error() && outcome.error().reason() == v1::ItemError::INTERNAL;
     if (!given_up && kind == ItemKind::kPoison) return Break("%s: poison %d has an outcome", id, index);
+    if (given_up && kind != ItemKind::kPoison)
+      return Break("%s: item %d is given up, and innocent", id, index);
     if (!given_up && outcome.has_error() != (kind == ItemKind::kFails || kind == ItemKind::kBadRow)) {
       return Break("%s: item %d has another's outcome", id, index);
     }
@@ -334,6 +336,24 @@ void Promises::LeaseSent(const std::string& worker, const v1::Lease& lease) {
     if (offset >= shard.has.size())
       return Break("%s/%d: offset %d is leased", id, lease.shard().shard(), offset);
     grant.covers[offset] = true;
+  }
+}
+
+void Promises::LeaseTaken(const std::string& worker, const v1::Lease& lease) {
+  const core::ShardKey key{lease.shard().job_id(), lease.shard().shard()};
+  if (!holds_(worker, {key, lease.lease_epoch()})) return;
+  for (const auto& [id, job] : jobs_) {
+    if (job.final) continue;
+    for (const core::Shard& row : job.rows) {
+      if (row.key == key || row.state != core::ShardState::kLeased || row.holder != worker) continue;
+      if (!holds_(worker, {row.key, row.epoch})) continue;
+      const core::Shard& taken = jobs_[key.job_id].rows[key.shard];
+      const bool given_on_trial = taken.epoch == lease.lease_epoch() && core::OnTrial(taken);
+      if (core::OnTrial(row) || given_on_trial) {
+        return Break("%s holds %s%s, and is given %s%s", worker, Name(row.key),
+                     core::OnTrial(row) ? " on trial" : "", Name(key), given_on_trial ? " on trial" : "");
+      }
+    }
   }
 }
 

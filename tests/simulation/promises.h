@@ -4,8 +4,10 @@
 //   - what was acknowledged (a job, a shard of its list, a chunk, a job's end) is stored when the answer is sent, and
 //     stays;
 //   - every stored chunk is one that a worker sent, whole, under the lease epoch that was the shard's at that time, of
-//     offsets that this lease covered; or a bad row of the list; or an item given up as poison after kMaxLosses leases
-//     of it alone were lost;
+//     offsets that this lease covered; or a bad row of the list; or an item given up, after kMaxLosses leases of it alone
+//     were lost;
+//   - an item that is given up kills workers, and one that does is given up, whatever else dies;
+//   - what is leased on trial is all that its worker holds, and all that it gets until that lease has ended;
 //   - exactly one outcome per item; commit_seq without holes; the job's counters equal its outcomes, read back;
 //   - a shard's row agrees with its chunks; its epoch only grows; no epoch is two workers', nor given twice;
 //   - a lease that its worker holds is given to nobody else before it has lapsed or was handed back;
@@ -67,6 +69,8 @@ class Promises {
   // --- What passed the network --------------------------------------------------------------------------------
 
   void LeaseSent(const std::string& worker, const v1::Lease& lease);
+  // By the worker that lives.
+  void LeaseTaken(const std::string& worker, const v1::Lease& lease);
   void ChunkSent(const std::string& worker, const v1::Chunk& chunk);
   void HandBackSent(const v1::HandBack& back);
   void AckSent(const std::string& worker, const v1::Ack& ack);

@@ -48,6 +48,9 @@ void Strike(World& world, const Fault& fault) {
     }
     case FaultKind::kKillWorker:
       return worker.Kill(fault.lasts, false);
+    case FaultKind::kKillFleet:
+      for (const auto& each : world.workers) each->Kill(fault.lasts, false);
+      return;
     case FaultKind::kWorkerMachineDies:
       return worker.Kill(fault.lasts, true);
     case FaultKind::kStopWorker:

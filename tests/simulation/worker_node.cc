@@ -107,6 +107,7 @@ void WorkerNode::Connect(absl::Time now) {
 void WorkerNode::Received(const Link& link, const v1::CoordinatorMessage& message) {
   if (link_.get() != &link) return;
   agent_->Received(message, clock_.Boot());
+  if (message.has_lease()) world_.promises.LeaseTaken(worker_id(), message.lease());
   if (!welcomed_ && agent_->welcomed()) {
     welcomed_ = true;
     failures_ = 0;
