@@ -251,8 +251,8 @@ absl::Status Batch::Acquire(const std::string& holder, const core::Credit& credi
     ASSIGN_OR_RETURN(ShardRow * shard, NextReady(*turn));
     if (shard != nullptr && core::NeedsTrial(shard->row)) {
       if (!suspect) suspect = shard->row.key;
-      if (credit.idle && answer.empty() && trials_.MaySetAside(now)) break;
       if (!options_.holds_trials) suspected_.insert(shard->row.key.job_id);
+      if (options_.holds_trials && credit.idle && answer.empty() && trials_.MaySetAside(now)) break;
       turn->ready.pop_back();
       turn->skipped.insert(shard->row.key);
       if (turn->skipped.size() > kMaxSkipped) turns.erase(turn);

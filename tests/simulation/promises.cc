@@ -322,6 +322,7 @@ void Promises::EndAcknowledged(const std::string& id, core::JobState state, stor
 void Promises::LeaseSent(const std::string& worker, const v1::Lease& lease) {
   const std::string& id = lease.shard().job_id();
   JobTruth& job = jobs_[id];
+  ++leases_;
   if (lease.shard().shard() >= job.shards.size())
     return Break("%s/%d is leased and not stored", id, lease.shard().shard());
   ShardTruth& shard = job.shards[lease.shard().shard()];

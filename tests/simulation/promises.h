@@ -79,12 +79,15 @@ class Promises {
 
   void Holding(const std::string& worker, uint64_t outstanding, uint32_t running);
   void Started(const std::string& job, uint64_t index);
+  void Poisoned() { ++deaths_; }
 
   // Whether every job that was submitted has ended.
   bool AllEnded() const;
   std::string Unfinished() const;
   // How often items were started, in all.
   uint64_t starts() const { return starts_; }
+  uint64_t leases() const { return leases_; }
+  uint64_t deaths() const { return deaths_; }
 
  private:
   struct Grant {
@@ -143,7 +146,7 @@ class Promises {
   std::map<std::pair<std::string, uint64_t>, const std::string*>
       by_number_;  // (worker, chunk_number) -> payload.
   uint32_t largest_shard_ = 0;
-  uint64_t starts_ = 0;
+  uint64_t starts_ = 0, leases_ = 0, deaths_ = 0;
 };
 
 }  // namespace imgfleet::simulation

@@ -144,6 +144,8 @@ Result Play(const Plan& plan, metrics::Registry& metrics, std::FILE* trace) {
   result.steps = world.timeline.happened();
   result.simulated = world.timeline.now() - Timeline::Start();
   result.starts = world.promises.starts();
+  result.leases = world.promises.leases();
+  result.deaths = world.promises.deaths();
   for (const JobPlan& job : plan.jobs) result.items += job.items.size();
   return result;
 }

@@ -19,6 +19,8 @@ struct Result {
   absl::Duration simulated;
   uint64_t starts = 0;  // Of items.
   uint64_t items = 0;
+  uint64_t leases = 0;  // Sent.
+  uint64_t deaths = 0;  // Of workers, by what they were leased.
 };
 
 // Plays a plan. With `trace`, a line a step.

@@ -210,6 +210,7 @@ void WorkerNode::StartItem(const agent::Agent::StartItem& item) {
       const auto found = leases_.find(id);
       if (found == leases_.end() || found->second.abandoned) return;
       world_.trace("%s has taken poison", worker_id());
+      world_.promises.Poisoned();
       Kill(world_.nodes.Between(absl::Milliseconds(50), absl::Seconds(1)), false);
     });
   }
