@@ -82,7 +82,7 @@ absl::Status Batch::Returned(const std::string& holder, const std::vector<core::
     ASSIGN_OR_RETURN(JobRow * job, FindJob(shard.key.job_id));
     Change(*job, *Adopt(shard), core::Forgo);
   }
-  again_.assign(beyond.begin(), beyond.end());
+  again_.jobs.assign(beyond.begin(), beyond.end());
   return absl::OkStatus();
 }
 
