@@ -74,6 +74,7 @@ uint32_t LeasableItems(const Shard& shard) {
 bool OnTrial(const Shard& shard) { return OpenBelow(shard, shard.suspects_end) > 0; }
 
 bool NeedsTrial(const Shard& shard) {
+  if (shard.suspects_end == 0 && shard.losses + 1 < kMaxLosses) return false;
   Shard settled = shard;
   return !SettleLoss(settled) && OnTrial(settled);
 }

@@ -74,11 +74,15 @@ absl::Status Batch::Try(const std::string& holder, const core::ShardKey& suspect
 absl::Status Batch::Returned(const std::string& holder, const std::vector<core::LeaseRef>& held) {
   RETURN_IF_ERROR(Flush());
   std::set<std::string> beyond;
-  ASSIGN_OR_RETURN(const std::vector<core::Shard> leases,
-                   Reachable([&] { return transaction_.LeasesOf(holder); }, beyond));
+  const auto on_trial = [&]() -> absl::StatusOr<std::vector<core::Shard>> {
+    ASSIGN_OR_RETURN(std::vector<core::Shard> leases, transaction_.LeasesOf(holder));
+    std::erase_if(leases, [](const core::Shard& shard) { return !core::OnTrial(shard); });
+    return leases;
+  };
+  ASSIGN_OR_RETURN(const std::vector<core::Shard> leases, Reachable(on_trial, beyond));
   for (const core::Shard& shard : leases) {
     const core::LeaseRef lease{shard.key, shard.epoch};
-    if (!core::OnTrial(shard) || std::find(held.begin(), held.end(), lease) != held.end()) continue;
+    if (std::find(held.begin(), held.end(), lease) != held.end()) continue;
     ASSIGN_OR_RETURN(JobRow * job, FindJob(shard.key.job_id));
     Change(*job, *Adopt(shard), core::Forgo);
   }
