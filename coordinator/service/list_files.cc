@@ -278,6 +278,18 @@ void ListFiles::TakeUpList(const core::Job& job, const ListSource& then) {
                                                                     path, " could not be opened again")
                                                      : path));
   }
+  if (!identity.has_value()) {
+    // Should this coordinator end before the list does, the next one knows what it goes on with.
+    const absl::StatusOr<ListSource> now = (*opened)->Source();
+    if (!now.ok()) return End(job.id, now.status());
+    std::promise<absl::Status> set;
+    ledger_.SetSource(job.id, now->SerializeAsString(),
+                      [&set](const absl::Status& status) { set.set_value(status); });
+    const absl::Status known = set.get_future().get();
+    if (absl::IsFailedPrecondition(known) || absl::IsNotFound(known)) return End(job.id, known);
+    // Where the store is away, it is taken up anew.
+    if (!known.ok()) return LetGo(job.id);
+  }
   log::Info("reading on list=%s job=%s items=%d", path, job.id, job.items);
   if (const absl::Status kept = (*opened)->job().Attach(job.id, job.items); !kept.ok())
     return End(job.id, kept);

@@ -72,6 +72,7 @@ class Batch {
   absl::Status SubmitJob(const core::NewJob& job, const std::vector<core::NewShard>& shards,
                          absl::StatusOr<core::Job>& answer);
   absl::Status CreateJob(const core::NewJob& job, absl::StatusOr<core::Job>& answer);
+  absl::Status SetSource(const std::string& job_id, const std::string& source, absl::Status& answer);
   absl::Status AppendShard(const std::string& job_id, const core::NewShard& shard, absl::Status& answer);
   absl::Status FinishReading(const std::string& job_id, const absl::Status& how,
                              absl::StatusOr<core::Job>& answer);

@@ -150,6 +150,19 @@ absl::Status Batch::Append(JobRow& job, const core::NewShard& shard) {
   return InsertOutcomes(job, row.key.shard, shard.known.offsets, shard.known.payload, shard.known.counts);
 }
 
+absl::Status Batch::SetSource(const std::string& job_id, const std::string& source, absl::Status& answer) {
+  ASSIGN_OR_RETURN(JobRow * job, FindJobAsked(job_id));
+  answer = job == nullptr ? NoJob(job_id) : core::CheckReader(job->row.job, options_.coordinator);
+  if (!answer.ok()) return absl::OkStatus();
+  if (job->row.job.state != core::JobState::kReading || job->row.job.items > 0) {
+    answer = absl::FailedPreconditionError(
+        absl::StrCat("job ", job_id, " has ended, or has items of its list already"));
+    return absl::OkStatus();
+  }
+  job->row.job.source = source;
+  return transaction_.UpdateSource(job_id, source);
+}
+
 absl::Status Batch::AppendShard(const std::string& job_id, const core::NewShard& shard,
                                 absl::Status& answer) {
   ASSIGN_OR_RETURN(JobRow * job, FindJobAsked(job_id));

@@ -141,6 +141,19 @@ void Ledger::AppendShard(std::string job_id, core::NewShard shard, Callback<absl
        bytes, std::move(declared), std::move(list_of)});
 }
 
+void Ledger::SetSource(std::string job_id, std::string source, Callback<absl::Status> done) {
+  const size_t bytes = source.size();
+  auto answer = std::make_shared<absl::Status>();
+  Declared declared = OfJob(job_id);
+  std::string list_of = job_id;
+  loop_->Enqueue(
+      {[answer, job_id = std::move(job_id), source = std::move(source)](Batch& batch) {
+         return batch.SetSource(job_id, source, *answer);
+       },
+       [answer, done = std::move(done)](const absl::Status& stored) { done(stored.ok() ? *answer : stored); },
+       bytes, std::move(declared), std::move(list_of)});
+}
+
 void Ledger::FinishReading(std::string job_id, absl::Status how, Callback<absl::StatusOr<core::Job>> done) {
   Declared declared = OfJob(job_id);
   std::string list_of = job_id;

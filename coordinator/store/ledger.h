@@ -99,6 +99,9 @@ class Ledger {
                  Callback<absl::StatusOr<core::Job>> done);
   // Creates a job in state kReading, whose list this coordinator reads.
   void CreateJob(core::NewJob job, Callback<absl::StatusOr<core::Job>> done);
+  // The list of a job in state kReading of which nothing is in shards yet turned out to be this one: whoever reads it after
+  // this coordinator knows it again. ABORTED where another coordinator reads it, FAILED_PRECONDITION where it is too late.
+  void SetSource(std::string job_id, std::string source, Callback<absl::Status> done);
   // Appends the next shard of a job that is being read. Indices must continue where the last shard ended. ABORTED where
   // another coordinator has taken the reading up, RESOURCE_EXHAUSTED as long as the owner has too many open items.
   void AppendShard(std::string job_id, core::NewShard shard, Callback<absl::Status> done);

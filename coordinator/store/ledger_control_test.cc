@@ -237,6 +237,33 @@ TEST_P(LedgerControlTest, AReadingPassesOnWhenItsCoordinatorIsGone) {
   EXPECT_TRUE(absl::IsAborted(Finish(*ledger_, "file").status()));
 }
 
+TEST_P(LedgerControlTest, WhatAListTurnedOutToBeIsKnownToWhoReadsItNext) {
+  options_.coordinator = "one";
+  Open();
+  const auto set = [&](const char* id, const std::string& source) {
+    return Await<absl::Status>([&](auto done) { ledger_->SetSource(id, source, done); });
+  };
+  const std::string known("a file\0of\xff bytes", 16);
+  ASSERT_TRUE(Create(*ledger_, "a", "a file").ok());
+  EXPECT_TRUE(set("a", known).ok());
+  EXPECT_EQ(ledger_->GetJob("a")->source, known);
+  ASSERT_TRUE(Append(*ledger_, "a", MakeNewShard(0, 10)).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(set("a", "another"))) << "some of it is there";
+  EXPECT_TRUE(absl::IsNotFound(set("b", "another")));
+  if (!under_test_->durable()) return;
+  options_.coordinator = "two";
+  Open();
+  Pass(absl::Seconds(16));
+  const auto found = KeepReadings(*ledger_);
+  ASSERT_EQ(found->size(), 1u);
+  EXPECT_EQ(found->at(0).source, known);
+  if (GetParam().name != "Postgres") return;
+  ASSERT_TRUE(Create(*ledger_, "c", "a file").ok());
+  options_.coordinator = "one";
+  Open();
+  EXPECT_TRUE(absl::IsAborted(set("c", "another"))) << "the other one reads it";
+}
+
 core::Schedule Hourly(const std::string& id) {
   core::Schedule schedule;
   schedule.id = id;

@@ -76,6 +76,14 @@ class MemoryTransaction final : public UndoableTransaction {
     return absl::OkStatus();
   }
 
+  absl::Status UpdateSource(absl::string_view job_id, absl::string_view source) override {
+    MemoryJob* row = tables_.FindJob(job_id);
+    if (row == nullptr) return NoJob(job_id);
+    undo_.push_back([row, old = row->record.job.source] { row->record.job.source = old; });
+    row->record.job.source = std::string(source);
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<std::optional<JobRecord>> FindByKey(absl::string_view owner,
                                                      absl::string_view key) override {
     const auto at = tables_.jobs_by_key.find({std::string(owner), std::string(key)});

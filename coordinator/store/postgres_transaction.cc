@@ -134,6 +134,10 @@ absl::Status PostgresTransaction::UpdateJob(const JobRecord& record) {
                            Bytes{job.reader}, Micros(job.reader_due), job.expired, core::TurnOf(record));
 }
 
+absl::Status PostgresTransaction::UpdateSource(absl::string_view job_id, absl::string_view source) {
+  return update_source_.Queue(job_id, Bytes{source});
+}
+
 absl::StatusOr<std::optional<JobRecord>> PostgresTransaction::FindByKey(absl::string_view owner,
                                                                         absl::string_view key) {
   ASSIGN_OR_RETURN(Rows rows, find_by_key_.Run(owner, Bytes{key}));

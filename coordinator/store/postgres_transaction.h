@@ -39,6 +39,7 @@ class PostgresTransaction final : public Transaction {
   absl::StatusOr<std::optional<core::JobRecord>> PeekJob(absl::string_view id) override;
   absl::Status InsertJob(const core::JobRecord& record) override;
   absl::Status UpdateJob(const core::JobRecord& record) override;
+  absl::Status UpdateSource(absl::string_view job_id, absl::string_view source) override;
   absl::StatusOr<std::optional<core::JobRecord>> FindByKey(absl::string_view owner,
                                                            absl::string_view key) override;
   absl::StatusOr<std::vector<core::JobRecord>> JobsBeingRead() override;
@@ -111,6 +112,7 @@ class PostgresTransaction final : public Transaction {
       "leased_items = $12, ready_shards = $13, priority = $14, paused = $15, absent = $16, "
       "reader = $17, reader_due = $18, expired = $19, turn = $20 WHERE id = $1",
       1};
+  Statement update_source_{connection_, "UPDATE jobs SET source = $2 WHERE id = $1", 1};
   Statement find_by_key_{connection_, "SELECT " IMGFLEET_PG_JOB_COLUMNS
                                       " FROM jobs WHERE owner = $1 AND idempotency_key = $2 "
                                       "AND idempotency_key <> '' AND NOT expired"};

@@ -63,6 +63,11 @@ absl::Status SqliteTransaction::InsertJob(const JobRecord& record) {
                         absl::ToUnixMicros(job.reader_due), job.expired, core::TurnOf(record));
 }
 
+absl::Status SqliteTransaction::UpdateSource(absl::string_view job_id, absl::string_view source) {
+  RETURN_IF_ERROR(update_source_.Do(Blob{source}, job_id));
+  return connection_.Changed() == 1 ? absl::OkStatus() : absl::NotFoundError(absl::StrCat("no job ", job_id));
+}
+
 absl::Status SqliteTransaction::UpdateJob(const JobRecord& record) {
   const core::Job& job = record.job;
   RETURN_IF_ERROR(update_job_.Do(

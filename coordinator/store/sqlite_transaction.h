@@ -22,6 +22,7 @@ class SqliteTransaction final : public Transaction {
   absl::StatusOr<std::optional<core::JobRecord>> GetJob(absl::string_view id) override;
   absl::Status InsertJob(const core::JobRecord& record) override;
   absl::Status UpdateJob(const core::JobRecord& record) override;
+  absl::Status UpdateSource(absl::string_view job_id, absl::string_view source) override;
   absl::StatusOr<std::optional<core::JobRecord>> FindByKey(absl::string_view owner,
                                                            absl::string_view key) override;
   absl::StatusOr<std::vector<core::JobRecord>> JobsBeingRead() override;
@@ -61,6 +62,7 @@ class SqliteTransaction final : public Transaction {
                         "failed = ?, fetched_bytes = ?, reasons = ?, last_commit_seq = ?, end_time = ?, "
                         "leased_items = ?, ready_shards = ?, priority = ?, paused = ?, absent = ?, "
                         "reader = ?, reader_due = ?, expired = ?, turn = ? WHERE id = ?"};
+  Statement update_source_{connection_, "UPDATE jobs SET source = ? WHERE id = ?"};
   Statement find_by_key_{connection_, "SELECT " IMGFLEET_JOB_COLUMNS
                                       " FROM jobs INDEXED BY jobs_by_key WHERE owner = ? AND "
                                       "idempotency_key = ? AND idempotency_key <> '' AND expired = 0"};

@@ -85,8 +85,9 @@ class Transaction {
   virtual absl::StatusOr<std::optional<core::JobRecord>> PeekJob(absl::string_view id) { return GetJob(id); }
   virtual absl::Status InsertJob(const core::JobRecord& record) = 0;  // ALREADY_EXISTS
   // Everything but id, owner, spec, source, create_time, parent, idempotency_key, request_hash and schedule, which
-  // never change.
-  virtual absl::Status UpdateJob(const core::JobRecord& record) = 0;  // NOT_FOUND
+  // never change, but for the source (see UpdateSource).
+  virtual absl::Status UpdateJob(const core::JobRecord& record) = 0;                          // NOT_FOUND
+  virtual absl::Status UpdateSource(absl::string_view job_id, absl::string_view source) = 0;  // NOT_FOUND
   // The job of `owner` that is not expired and was submitted under `key`, which is not empty.
   virtual absl::StatusOr<std::optional<core::JobRecord>> FindByKey(absl::string_view owner,
                                                                    absl::string_view key) = 0;

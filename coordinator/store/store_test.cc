@@ -133,6 +133,7 @@ TEST_P(StoreTest, WritesThatCannotBeFailTheirTransaction) {
     return store_->Transact(write);
   };
   EXPECT_TRUE(absl::IsNotFound(fate([](Transaction& t) { return t.UpdateJob(JobRow("no")); })));
+  EXPECT_TRUE(absl::IsNotFound(fate([](Transaction& t) { return t.UpdateSource("no", "a list"); })));
   EXPECT_TRUE(absl::IsNotFound(fate([](Transaction& t) { return t.UpdateShard(ShardRow("job", 1)); })));
   EXPECT_TRUE(
       absl::IsAlreadyExists(fate([](Transaction& t) { return t.InsertShard(ShardRow("job", 0), ""); })));
@@ -181,6 +182,7 @@ TEST_P(StoreTest, FailedTransactionLeavesNothing) {
     core::JobRecord changed = JobRow("old");
     changed.ready_shards = 5;
     EXPECT_TRUE(transaction.UpdateJob(changed).ok());
+    EXPECT_TRUE(transaction.UpdateSource("old", "another list").ok());
     EXPECT_TRUE(transaction.UpdateShard(ShardRow("old", 0, ShardState::kLeased)).ok());
     EXPECT_TRUE(transaction.InsertShard(ShardRow("old", 1), "").ok());
     EXPECT_TRUE(transaction.InsertChunk("old", {1, 0, {0}, ""}).ok());
@@ -190,6 +192,7 @@ TEST_P(StoreTest, FailedTransactionLeavesNothing) {
   EXPECT_TRUE(absl::IsUnavailable(failed));
   Transact([&](Transaction& transaction) {
     EXPECT_FALSE(transaction.GetJob("new")->has_value());
+    EXPECT_EQ((*transaction.GetJob("old"))->job.source, JobRow("old").job.source);
     EXPECT_FALSE(transaction.GetShard({"old", 1})->has_value());
     EXPECT_EQ((*transaction.GetShard({"old", 0}))->state, ShardState::kReady);
     EXPECT_THAT(*transaction.ReadyJobs(9), IsEmpty());

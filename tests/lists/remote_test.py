@@ -128,6 +128,33 @@ class ThroughAClusterTest(harness.ClusterTest):
         self.assertEqual(ended["state"], "FAILED")
         self.assertIn("changed while it was being read", json.dumps(ended))
 
+    def kill_in_the_middle_of_a_scheduled_list(self, path, entry):
+        self.server.lists[path] = entry
+        status, headers, body = self.cluster.post("/api/v1/jobs", {"filepath": self.server.url(path),
+                                                                   "schedule": {"every_seconds": 1}})
+        self.assertEqual(status, 201, body)
+        schedule = headers["Location"]
+        job = harness.until(lambda: self.cluster.get_json(schedule)["last_job_id"], "the schedule to fire")
+        self.assertEqual(self.cluster.http("DELETE", schedule)[0], 204)
+        harness.until(lambda: self.cluster.get_json(f"/api/v1/jobs/{job}")["items"] > 1000, "some items")
+        coordinator = self.cluster.processes["coordinator"]
+        coordinator.kill()
+        coordinator.start()
+        coordinator.wait_ready()
+        self.cluster.processes["gateway"].wait_ready()
+        return job
+
+    def test_a_killed_coordinator_goes_on_with_a_scheduled_list(self):
+        for path, etags in (("/again.tsv", ('"v1"',)), ("/plain-again.tsv", (None,))):
+            entry = server.List(tsv(), etags=etags, pieces=(20_000, 0.05))
+            self.check_all(self.kill_in_the_middle_of_a_scheduled_list(path, entry))
+
+    def test_a_scheduled_list_that_changed_meanwhile_fails(self):
+        entry = server.List(tsv(), etags=('"v1"', '"v2"'), pieces=(20_000, 0.1))
+        ended = self.end_of(self.kill_in_the_middle_of_a_scheduled_list("/again2.tsv", entry))
+        self.assertEqual(ended["state"], "FAILED")
+        self.assertIn("changed while it was being read", json.dumps(ended))
+
     def test_images_info_takes_urls(self):
         self.server.lists["/small.tsv"] = server.List(tsv(3))
         status, _, body = self.cluster.post("/api/v1/images_info", {"filepath": self.server.url("/small.tsv")})
