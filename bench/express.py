@@ -4,12 +4,14 @@ is busy with a large job; and how long a one-item job beside that job takes."""
 import contextlib
 import json
 import os
+import statistics
 import subprocess
 import time
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 
+import marks
 from clients import RANGE, Cluster, Trouble
 from origin import free_ports
 
@@ -77,6 +79,18 @@ def tiny_job(gateway, url):
         time.sleep(0.002)
         job = ask("GET", f"{gateway}/api/v1/jobs/{job['id']}")
     return time.monotonic() - begun
+
+
+def report(rounds):
+    """The table of some rounds of measure()."""
+    rows = [["", *(f"round {i + 1}" for i in range(len(rounds))), "median"]]
+    for says, value in (("idle: median, ms more", lambda r: r[0].median_ms), ("idle: 99th percentile, ms more", lambda r: r[0].p99_ms),
+                        ("beside a large job: median, ms more", lambda r: r[1].median_ms),
+                        ("beside a large job: 99th percentile, ms more", lambda r: r[1].p99_ms),
+                        ("a job of one item beside a large one, s", lambda r: r[2])):
+        values = [value(each) for each in rounds]
+        rows.append([says, *(f"{each:.2f}" for each in [*values, statistics.median(values)])])
+    return marks.table(rows)
 
 
 def measure(programs, folder, urls, count=REQUESTS):

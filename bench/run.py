@@ -41,6 +41,7 @@ def arguments():
     parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="only this one; repeatable")
     parser.add_argument("--only", action="append", choices=list(CLIENTS), help="only this client; repeatable")
     parser.add_argument("--coordinator", action="store_true", help="only the coordinator, with workers that answer at once")
+    parser.add_argument("--express", action="store_true", help="only what one URL through the gateway takes longer than fetched directly")
     parser.add_argument("--store", action="append", choices=list(coordinator.STORES), help="with this store only; repeatable")
     parser.add_argument("--largest", action="store_true", help="the coordinator with ten million items as well: needs 2 GB of disk")
     parser.add_argument("--programs", type=pathlib.Path, default=TOP / "bazel-bin", help="where the built programs are (bazel-bin)")
@@ -168,6 +169,11 @@ def main():
         os.chmod(folder, 0o755)
         found = marks.Found(body_bytes)
         with Origin(folder, images, options.programs / "bench/delay_proxy") as origin:
+            if options.express:
+                urls = [origin.url(SCENARIOS["plain"], name) for name in names]
+                rounds = [express.measure(options.programs, work_folder, urls) for _ in range(options.rounds)]
+                say(*express.report(rounds), "")
+                return finish(options, lines, 0)
             for scenario in [SCENARIOS[name] for name in options.scenario or SCENARIOS]:
                 found.costs[scenario.name] = compare(options, origin, scenario, names, images, work_folder)
                 say(*report(scenario, found.costs[scenario.name]))
