@@ -71,8 +71,13 @@ absl::Status Control(const JobsOptions& options, Stub& jobs, const Clock& clock,
 
 absl::Status Results(const JobsOptions& options, v1::Jobs::StubInterface& jobs, Output& output,
                      Interrupt& interrupt) {
+  v1::GetJobRequest get;
+  get.set_id(options.job_id);
+  grpc::ClientContext context;
+  v1::Job job;
+  RETURN_IF_ERROR(FromGrpc(jobs.GetJob(&context, get, &job)));
   Printer printer(options.format, output);
-  Reading reading{options.job_id, options.from_index, true};
+  Reading reading{options.job_id, options.from_index, true, !job.parent_id().empty()};
   RETURN_IF_ERROR(printer.Begin());
   RETURN_IF_ERROR(PrintResults(jobs, reading, printer, interrupt));
   return printer.End();

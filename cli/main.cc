@@ -12,6 +12,7 @@
 #include "cli/interrupt.h"
 #include "cli/jobs.h"
 #include "cli/options.h"
+#include "cli/schedules.h"
 #include "common/clock.h"
 #include "common/config/config.h"
 #include "common/log.h"
@@ -93,6 +94,7 @@ int Main(int argc, char** argv) {
   }
   const std::unique_ptr<v1::Jobs::Stub> jobs = v1::Jobs::NewStub(channel);
   if (program.command() == "jobs") return RunJobs(options.jobs, *jobs, interrupt, Clock::System());
+  if (program.command() == "schedules") return RunSchedules(options.schedules, *jobs);
   return RunInfo(options.info, *jobs, interrupt, Clock::System());
 }
 

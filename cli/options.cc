@@ -4,6 +4,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/address_policy.h"
+#include "common/status.h"
 
 namespace imgfleet::cli {
 namespace {
@@ -18,6 +19,9 @@ constexpr const char* kActions[] = {"list",   "get",    "results", "pause",
                                     "resume", "cancel", "retry",   "prioritize"};
 constexpr char kActionsHelp[] =
     "One of list, get, results, pause, resume, cancel, retry (what failed, as a new job), prioritize.";
+
+constexpr const char* kScheduleActions[] = {"list", "get", "create", "pause", "resume", "delete"};
+constexpr char kScheduleActionsHelp[] = "One of list, get, create, pause, resume, delete (its jobs stay).";
 
 constexpr char kInMemory[] = "memory:";
 
@@ -61,6 +65,13 @@ void DeclareS3(config::Program& program, S3Options& s3) {
                  "Ask --s3-endpoint for BUCKET.HOST/KEY instead of HOST/BUCKET/KEY. Without --server.");
 }
 
+void DeclareDepth(config::Command& command, v1::Depth* depth) {
+  command.Choice(
+      "depth", depth, {{"header", v1::HEADER}, {"full", v1::FULL}, {"pixels", v1::PIXELS}},
+      "How much of an image is read: what tells format and dimensions; the whole body, for its SHA-256 and "
+      "whether it is complete; or that, decoded.");
+}
+
 void DeclareInfo(config::Command& command, Options& options) {
   InfoOptions& info = options.info;
   command.Positional("list", &info.list,
@@ -79,10 +90,7 @@ void DeclareInfo(config::Command& command, Options& options) {
   command.Text("id-column", "NAME", &info.id_column, "The list's column of ids, \"id\" unless named.");
   command.Text("credential", "NAME", &info.credential,
                "For a list at a URL: the coordinator's credential of that name. With --server.");
-  command.Choice(
-      "depth", &info.depth, {{"header", v1::HEADER}, {"full", v1::FULL}, {"pixels", v1::PIXELS}},
-      "How much of an image is read: what tells format and dimensions; the whole body, for its SHA-256 and "
-      "whether it is complete; or that, decoded.");
+  DeclareDepth(command, &info.depth);
   command.Duration("timeout", &info.attempt_timeout, absl::Milliseconds(1), absl::Minutes(10),
                    "For one attempt at one image.");
   command.Integer("attempts", &info.max_attempts, 1, 10, "Attempts at an image whose failure may pass.");
@@ -91,12 +99,25 @@ void DeclareInfo(config::Command& command, Options& options) {
   command.Switch("quiet", &info.quiet, "No progress bar and no closing sentence.");
 }
 
+absl::Status CheckReachable(const Options& options, absl::string_view what) {
+  if (!options.info.reachable.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      what, " live on a server or in a file: name it with --server HOST:PORT or --store sqlite:FILE"));
+}
+
+// `names` as `help` tells of them.
+template <size_t kCount>
+absl::Status CheckAction(const std::string& action, const char* const (&names)[kCount],
+                         absl::string_view help) {
+  for (const char* name : names) {
+    if (action == name) return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat("there is no action \"", action, "\": o", help.substr(1)));
+}
+
 absl::Status CheckJobs(const Options& options) {
   const JobsOptions& jobs = options.jobs;
-  if (options.info.reachable.empty()) {
-    return absl::InvalidArgumentError(
-        "jobs live on a server or in a file: name it with --server HOST:PORT or --store sqlite:FILE");
-  }
+  RETURN_IF_ERROR(CheckReachable(options, "jobs"));
   if (jobs.action != "list" && jobs.job_id.empty()) {
     return absl::InvalidArgumentError(absl::StrCat("which job? imgfleet jobs ", jobs.action, " JOB"));
   }
@@ -111,14 +132,50 @@ void DeclareJobs(config::Command& command, Options& options) {
   command.Integer("from-index", &jobs.from_index, 0, int64_t{1} << 53, "results: the first item wanted.");
   command.Integer("priority", &jobs.priority, -4, 4,
                   "prioritize, retry: the job's; each step is twice the share of the step below.");
-  command.Check([&jobs] {
-    for (const char* action : kActions) {
-      if (jobs.action == action) return absl::OkStatus();
-    }
-    return absl::InvalidArgumentError(absl::StrCat("there is no action \"", jobs.action, "\": o",
-                                                   absl::string_view(kActionsHelp).substr(1)));
-  });
+  command.Check([&jobs] { return CheckAction(jobs.action, kActions, kActionsHelp); });
   command.Check([&options] { return CheckJobs(options); });
+}
+
+absl::Status CheckSchedules(const Options& options) {
+  const SchedulesOptions& schedules = options.schedules;
+  RETURN_IF_ERROR(CheckReachable(options, "schedules"));
+  const bool creates = schedules.action == "create";
+  if (schedules.action != "list" && schedules.what.empty()) {
+    return absl::InvalidArgumentError(
+        creates ? "which list? imgfleet schedules create LIST --every=1h"
+                : absl::StrCat("which schedule? imgfleet schedules ", schedules.action, " SCHEDULE"));
+  }
+  const bool every = schedules.every > absl::ZeroDuration();
+  if (creates && every == !schedules.cron.empty()) {
+    return absl::InvalidArgumentError("say when, once: --every=1h or --cron=\"30 4 * * mon\"");
+  }
+  if (schedules.every != absl::Trunc(schedules.every, absl::Seconds(1))) {
+    return absl::InvalidArgumentError("--every: whole seconds");
+  }
+  return absl::OkStatus();
+}
+
+void DeclareSchedules(config::Command& command, Options& options) {
+  SchedulesOptions& schedules = options.schedules;
+  command.Positional("action", &schedules.action, kScheduleActionsHelp, true);
+  command.Positional(
+      "schedule", &schedules.what,
+      "The schedule's id; for create the list, which the coordinator reads anew each time: a path "
+      "below one of its list folders, or a URL.",
+      /*required=*/false);
+  command.Text("name", "TEXT", &schedules.name, "create: a name for people.");
+  command.Duration("every", &schedules.every, absl::ZeroDuration(), absl::Hours(24 * 366),
+                   "create: from one time to the next; whole seconds.");
+  command.Text("cron", "EXPRESSION", &schedules.cron,
+               "create: five fields as in crontab, in UTC: \"30 4 * * mon\".");
+  DeclareDepth(command, &schedules.depth);
+  command.Integer("priority", &schedules.priority, -4, 4,
+                  "create: the jobs'; each step is twice the share of the step below.");
+  command.Text("credential", "NAME", &schedules.credential,
+               "create: for a list at a URL, the coordinator's credential of that name.");
+  command.Check(
+      [&schedules] { return CheckAction(schedules.action, kScheduleActions, kScheduleActionsHelp); });
+  command.Check([&options] { return CheckSchedules(options); });
 }
 
 }  // namespace
@@ -137,7 +194,7 @@ void Declare(config::Program& program, Options& options) {
                  "What is logged to standard error besides messages.");
   program.Check([&options] {
     const std::string server = options.server.ToString();
-    options.info.server = options.jobs.server = server;
+    options.info.server = options.jobs.server = options.schedules.server = server;
     if (!server.empty()) {
       options.info.reachable = absl::StrCat("--server=", server);
     } else if (options.store != kInMemory) {
@@ -148,6 +205,7 @@ void Declare(config::Program& program, Options& options) {
   DeclareFetch(program, options.fetch);
   DeclareS3(program, options.s3);
   DeclareInfo(program.AddCommand("info", "Measures the images of a list."), options);
+  DeclareSchedules(program.AddCommand("schedules", "Looks after what is done again and again."), options);
   DeclareJobs(program.AddCommand("jobs", "Looks after the jobs of a server, or of a file."), options);
 }
 

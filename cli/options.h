@@ -7,6 +7,7 @@
 
 #include "cli/info.h"
 #include "cli/jobs.h"
+#include "cli/schedules.h"
 #include "common/config/config.h"
 #include "common/log.h"
 
@@ -38,6 +39,7 @@ struct Options {
   InfoOptions info;
   S3Options s3;
   JobsOptions jobs;
+  SchedulesOptions schedules;
   FetchOptions fetch;
   config::HostPort server;  // Empty: none.
   // Where the coordinator inside this process keeps jobs, as imgfleet-coordinator's flag has it.
@@ -45,7 +47,7 @@ struct Options {
   log::Level log_level = log::Level::kWarning;
 };
 
-// Declares the commands `info` and `jobs` with their options. `options` must outlive the parsing.
+// Declares the commands `info`, `jobs` and `schedules` with their options. `options` must outlive the parsing.
 void Declare(config::Program& program, Options& options);
 
 }  // namespace imgfleet::cli

@@ -25,7 +25,8 @@ absl::Status ReadOnce(v1::Jobs::StubInterface& jobs, Reading& reading, Printer& 
   grpc::ClientContext context;
   auto registered = interrupt.OnRequest([&] { context.TryCancel(); });
   auto stream = jobs.ReadResults(&context, request);
-  outcome::ResultReader reader(reading.next_index);
+  outcome::ResultReader reader(reading.next_index,
+                               reading.gaps ? outcome::Gaps::kMayBe : outcome::Gaps::kNone);
   absl::Status printed;
   const auto print = [&](const v1::Outcome& outcome) {
     if (printed.ok()) printed = printer.Print(outcome);

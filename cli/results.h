@@ -15,6 +15,7 @@ struct Reading {
   std::string job_id;
   uint64_t next_index = 0;  // In: the first index wanted. Out: the first that was not printed.
   bool follow = true;       // Wait for what is missing.
+  bool gaps = false;        // The job has no item for some indices.
 };
 
 // Prints what there is, in index order, each as soon as all before it were. A coordinator that goes away is

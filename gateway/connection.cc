@@ -171,7 +171,10 @@ std::string HttpResponse::HeadText(const Head& head, absl::string_view framing) 
 
 Task<absl::Status> HttpResponse::Send(Reply reply) {
   IMGFLEET_CHECK(!begun());
-  const std::string head = HeadText(reply.head, absl::StrCat("Content-Length: ", reply.body.size(), "\r\n"));
+  // What says that there is nothing has no length.
+  std::string framing;
+  if (reply.head.code != 204) framing = absl::StrCat("Content-Length: ", reply.body.size(), "\r\n");
+  const std::string head = HeadText(reply.head, framing);
   ended_ = true;
   if (head_only_) reply.body.clear();
   body_bytes_ = reply.body.size();

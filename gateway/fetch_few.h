@@ -20,4 +20,9 @@ using FewSink = std::function<Task<absl::Status>(const v1::OutcomeChunk&)>;
 Task<absl::Status> FetchFew(v1::Jobs::Stub& jobs, const v1::JobSpec& spec, FewItems& few, ClientGone& client,
                             const FewSink& sink);
 
+// What a coordinator says that does not take items at once, or not for now.
+inline bool MayDoAsAJob(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsResourceExhausted(status) || absl::IsUnimplemented(status);
+}
+
 }  // namespace imgfleet::gateway

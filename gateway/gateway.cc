@@ -36,6 +36,7 @@ class Gateway::Parts {
     AddImagesInfoRoutes(backend_, router_);
     AddImageRoute(backend_, router_);
     AddJobRoutes(backend_, router_);
+    AddScheduleRoutes(backend_, router_);
     AddPageRoutes(router_);
     Reconnect();
   }

@@ -1,6 +1,10 @@
 // What the gateway answers, as routes. Handlers know requests, responses and the Jobs service, no sockets.
 #pragma once
 
+#include <cstdint>
+#include <string>
+#include <vector>
+
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/clock.h"
@@ -17,7 +21,7 @@ struct Backend {
   const Clock& clock = Clock::System();
   // For one unary call to the coordinator.
   absl::Duration call_timeout = absl::Seconds(15);
-  // How long a streamed answer waits for a coordinator that has gone away.
+  // How long a streamed answer waits for a coordinator that has gone away, and an image for a worker with room.
   absl::Duration patience = absl::Seconds(60);
   // Whether images_info asks for few items at once (FetchNow) before it makes a job of them.
   bool express = true;
@@ -31,6 +35,22 @@ void AddImageRoute(const Backend& backend, Router& router);
 
 // /api/v1/jobs and what lies below it.
 void AddJobRoutes(const Backend& backend, Router& router);
+
+// /api/v1/schedules and what lies below it.
+void AddScheduleRoutes(const Backend& backend, Router& router);
+// For POST /api/v1/jobs with "schedule": 201 and the schedule.
+Task<absl::Status> CreateSchedule(const Backend& backend, const Submission& submission, Response& response);
+
+// Which part of a listing: ?page_size=&page_token=.
+struct Page {
+  uint32_t size = 0;  // 0: the coordinator's default.
+  std::string token;
+};
+// INVALID_ARGUMENT where page_size is none.
+absl::StatusOr<Page> ParsePage(const Request& request);
+// {"NAME":[ROWS],"next_page_token":null}
+Reply PageReply(absl::string_view name, const std::vector<std::string>& rows,
+                absl::string_view next_page_token);
 
 // The page: every path that is no API path, with its script and style.
 void AddPageRoutes(Router& router);

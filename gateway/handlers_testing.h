@@ -70,6 +70,7 @@ class HandlersTest : public testing::Test {
     backend_->express = express_;
     AddImagesInfoRoutes(*backend_, router_);
     AddJobRoutes(*backend_, router_);
+    AddScheduleRoutes(*backend_, router_);
     AddImageRoute(*backend_, router_);
   }
 

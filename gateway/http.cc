@@ -22,8 +22,12 @@ absl::string_view ReasonPhrase(unsigned code) {
   switch (code) {
     case 200:
       return "OK";
+    case 201:
+      return "Created";
     case 202:
       return "Accepted";
+    case 204:
+      return "No Content";
     case 400:
       return "Bad Request";
     case 403:
@@ -54,6 +58,8 @@ absl::string_view ReasonPhrase(unsigned code) {
       return "Internal Server Error";
     case 501:
       return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
     case 503:
       return "Service Unavailable";
     case 504:

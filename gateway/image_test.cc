@@ -71,16 +71,44 @@ TEST_F(ImageTest, BadRequestsNeverReachTheCoordinator) {
   EXPECT_TRUE(jobs_->seen().fetches.empty());
 }
 
-TEST_F(ImageTest, ACoordinatorWithoutRoomIsAskedAgainAndThenTold) {
+TEST_F(ImageTest, ACoordinatorWithoutRoomIsAskedAgain) {
   const Script::Fetch full{{}, absl::UnavailableError("no worker has room; make a job")};
   Start(Answers({full, {{Measured(0)}, absl::OkStatus()}}));
   EXPECT_TRUE(Ask("GET", "/api/v1/image?url=u").ok());
   EXPECT_EQ(response_.head.code, 200u);
-  SetUpAgain(Answers({full, full, full, full}));
+}
+
+TEST_F(ImageTest, WhereNoWorkerHasRoomAtOnceItIsAJobThatIsWaitedFor) {
+  const Script::Fetch full{{}, absl::UnavailableError("no worker has room; make a job")};
+  Start(Answers({full, full, full, full}));
+  jobs_->Commit({Measured(0)});
+  jobs_->End();
+  EXPECT_TRUE(Ask("GET", "/api/v1/image?url=u&depth=full").ok());
+  EXPECT_EQ(response_.head.code, 200u) << response_.body;
+  EXPECT_EQ(json::parse(response_.body).at("width").as_int64(), 800);
+  EXPECT_EQ(jobs_->seen().uploaded, "{\"id\":\"0\",\"url\":\"u\"}\n");
+  EXPECT_EQ(jobs_->seen().spec.measure().depth(), v1::FULL);
+  EXPECT_EQ(jobs_->seen().cancels, 0);
+}
+
+TEST_F(ImageTest, AJobThatNobodyTakesIsWaitedForWithinBoundsAndCancelled) {
+  Start(Answers({{{}, absl::ResourceExhaustedError("too many; make a job")}}));
+  backend_->patience = absl::Milliseconds(50);
   EXPECT_TRUE(Ask("GET", "/api/v1/image?url=u").ok());
   ExpectProblem(503, "UNAVAILABLE");
   EXPECT_EQ(response_.Header("Retry-After"), "2");
-  EXPECT_TRUE(absl::StrContains(response_.body, "make a job"));
+  EXPECT_TRUE(absl::StrContains(response_.body, "start more workers, or make a job of it")) << response_.body;
+  EXPECT_EQ(jobs_->seen().cancels, 1);
+}
+
+TEST_F(ImageTest, AQuotaThatRefusesTheJobIsToldAsItIs) {
+  Script script = Answers({{{}, absl::ResourceExhaustedError("too many; make a job")}});
+  script.refuse_upload =
+      absl::ResourceExhaustedError("alice may have 1 jobs going; wait until one has ended");
+  Start(std::move(script));
+  EXPECT_TRUE(Ask("GET", "/api/v1/image?url=u").ok());
+  ExpectProblem(429, "RESOURCE_EXHAUSTED");
+  EXPECT_TRUE(absl::StrContains(response_.body, "wait until one has ended"));
 }
 
 TEST_F(ImageTest, AFewAreAnsweredWithoutAJob) {

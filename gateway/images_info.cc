@@ -2,21 +2,18 @@
 #include <memory>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
 #include "boost/asio/steady_timer.hpp"
 #include "boost/asio/this_coro.hpp"
 #include "boost/asio/use_awaitable.hpp"
 #include "common/backoff.h"
-#include "common/log.h"
 #include "common/outcome/json.h"
 #include "common/status.h"
 #include "gateway/fetch_few.h"
 #include "gateway/handlers.h"
-#include "gateway/outcome_stream.h"
 #include "gateway/replies.h"
-#include "gateway/upload.h"
+#include "gateway/run_job.h"
 
 namespace imgfleet::gateway {
 namespace {
@@ -37,11 +34,6 @@ Reply V1Refusal(const absl::Status& status) {
   return Problem(status);
 }
 
-// What a coordinator says that does not take items at once, or not for now.
-bool MayDoAsAJob(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsResourceExhausted(status) || absl::IsUnimplemented(status);
-}
-
 // One images_info request. Few items are asked for at once; what the coordinator does not take so, and every longer list,
 // is a job, its list going up and its outcomes coming down at the same time.
 class ImagesInfo {
@@ -52,7 +44,7 @@ class ImagesInfo {
   Task<absl::Status> Run(Submission& submission) {
     absl::Status status;
     if (submission.few.empty() || !backend_.express) {
-      status = co_await RunJob(submission);
+      status = co_await AsOneJob(submission);
     } else {
       status = co_await RunFew(submission);
     }
@@ -61,8 +53,6 @@ class ImagesInfo {
   }
 
  private:
-  using Async = v1::Jobs::StubInterface::async_interface;
-
   // OK: every item was written.
   Task<absl::Status> RunFew(Submission& submission) {
     FewItems few(std::move(submission.few));
@@ -75,7 +65,7 @@ class ImagesInfo {
           co_await FetchFew(backend_.jobs, submission.spec, few, response_.client_gone(), sink);
       if (MayDoAsAJob(status)) {
         submission.list = few.AskForMissingAsList();
-        status = co_await RunJob(submission);
+        status = co_await AsOneJob(submission);
       }
       // What was begun can no more be refused: it waits for a coordinator, and asks for what is missing.
       if (!absl::IsUnavailable(status) || !begun_ || waited >= backend_.patience) co_return status;
@@ -87,61 +77,12 @@ class ImagesInfo {
   }
 
   // OK: every item of one job of all that is submitted was written.
-  Task<absl::Status> RunJob(Submission& submission) {
-    received_ = 0;
-    auto source = co_await OpenList(backend_.lists, submission);
-    if (!source.ok()) co_return source.status();
-    std::unique_ptr<ListSource> list = *std::move(source);
-    const auto upload = co_await Upload::Start(backend_.jobs, submission, std::move(list));
-    response_.client_gone().Set([upload] { upload->Cancel(); });
-    const absl::Cleanup forget = [this] { response_.client_gone().Set(nullptr); };
-    const absl::StatusOr<v1::Job> job = co_await upload->Created();
-    if (!job.ok()) co_return ListRefusal(submission, job.status());
-
-    const absl::Status status = co_await Stream(*upload, job->id());
-    if (status.ok()) co_return status;
-    // Nobody is left to read what the job goes on finding out.
-    upload->Cancel();
-    v1::CancelJobRequest cancel;
-    cancel.set_id(job->id());
-    const auto cancelled =
-        co_await Call(backend_.jobs.async(), &Async::CancelJob, cancel, backend_.call_timeout);
-    if (!cancelled.ok()) {
-      log::Warning("job %s could not be cancelled: %s", job->id(), cancelled.status().ToString());
-    }
-    co_return status;
-  }
-
-  // OK: every item of the job was written.
-  Task<absl::Status> Stream(Upload& upload, const std::string& job_id) {
-    OutcomeStream outcomes(backend_.jobs, job_id, backend_.patience);
-    response_.client_gone().Set([&upload, &outcomes] {
-      upload.Cancel();
-      outcomes.Cancel();
-    });
-    const absl::Cleanup forget = [this] { response_.client_gone().Set(nullptr); };
+  Task<absl::Status> AsOneJob(Submission& submission) {
     OutcomeStream::Sink sink = [this](const v1::OutcomeChunk& chunk) { return WriteChunk(chunk); };
-    absl::Status status = co_await outcomes.ReadAll(std::move(sink));
-    if (!status.ok()) co_return status;
-    const absl::StatusOr<v1::Job> uploaded = co_await upload.Finished();
-    if (!uploaded.ok()) co_return uploaded.status();
-    v1::GetJobRequest request;
-    request.set_id(job_id);
-    const auto job = co_await Call(backend_.jobs.async(), &Async::GetJob, request, backend_.call_timeout);
-    if (!job.ok()) co_return job.status();
-    if (job->state() != v1::Job::COMPLETED) {
-      co_return absl::InvalidArgumentError(
-          absl::StrCat("the job ended ", v1::Job::State_Name(job->state()).c_str(), ": ", job->failure()));
-    }
-    if (received_ != job->items()) {
-      co_return absl::InternalError(
-          absl::StrCat("the job has ", job->items(), " items, its outcomes are ", received_));
-    }
-    co_return absl::OkStatus();
+    co_return co_await RunJob(backend_, submission, response_.client_gone(), std::move(sink));
   }
 
   Task<absl::Status> WriteChunk(const v1::OutcomeChunk& chunk) {
-    received_ += chunk.outcomes_size();
     if (few_ == nullptr) co_return co_await WriteOutcomes(chunk);
     const v1::OutcomeChunk fresh = few_->Take(chunk);
     if (fresh.outcomes_size() == 0) co_return absl::OkStatus();
@@ -201,7 +142,6 @@ class ImagesInfo {
   const bool ndjson_;
   bool begun_ = false;
   FewItems* few_ = nullptr;  // While they are being asked for.
-  uint64_t received_ = 0;    // Outcomes of the job under way.
   uint64_t written_ = 0;
   std::string buffer_;
 };

@@ -9,9 +9,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "absl/strings/str_join.h"
 #include "common/ids.h"
 #include "common/outcome/json.h"
+#include "common/status.h"
 #include "gateway/grpc_call.h"
 #include "gateway/handlers.h"
 #include "gateway/replies.h"
@@ -19,6 +20,11 @@
 #include "gateway/upload.h"
 
 namespace imgfleet::gateway {
+namespace {
+
+constexpr uint32_t kMaxPageSize = 1000;
+
+}  // namespace
 
 bool IsJson(absl::string_view content_type) {
   const std::string type(absl::StripAsciiWhitespace(content_type.substr(0, content_type.find(';'))));
@@ -41,6 +47,29 @@ Task<absl::StatusOr<v1::Job>> Submit(const Backend& backend, Submission& submiss
   co_return job;
 }
 
+absl::StatusOr<Page> ParsePage(const Request& request) {
+  Page page;
+  page.token = std::string(request.Parameter("page_token"));
+  const absl::string_view size = request.Parameter("page_size");
+  if (size.empty()) return page;
+  if (!absl::SimpleAtoi(size, &page.size) || page.size == 0 || page.size > kMaxPageSize) {
+    return absl::InvalidArgumentError(absl::StrCat("page_size is to be from 1 to ", kMaxPageSize));
+  }
+  return page;
+}
+
+Reply PageReply(absl::string_view name, const std::vector<std::string>& rows,
+                absl::string_view next_page_token) {
+  std::string body = absl::StrCat("{\"", name, "\":[", absl::StrJoin(rows, ",\n"), "],\"next_page_token\":");
+  if (next_page_token.empty()) {
+    body += "null";
+  } else {
+    outcome::AppendJsonString(next_page_token, body);
+  }
+  body += "}\n";
+  return Json(200, std::move(body));
+}
+
 namespace {
 
 using Async = v1::Jobs::StubInterface::async_interface;
@@ -51,41 +80,14 @@ using Method = void (Async::*)(grpc::ClientContext*, const Message*, v1::Job*,
 constexpr Method<v1::CancelJobRequest> kCancel = &Async::CancelJob;
 constexpr Method<v1::PauseJobRequest> kPause = &Async::PauseJob;
 constexpr Method<v1::ResumeJobRequest> kResume = &Async::ResumeJob;
+constexpr Method<v1::PrioritizeJobRequest> kPrioritize = &Async::PrioritizeJob;
 constexpr Method<v1::RetryFailedRequest> kRetry = &Async::RetryFailed;
-
-constexpr uint32_t kMaxPageSize = 1000;
 
 std::string JobJson(const Backend& backend, const v1::Job& job) {
   std::string body;
   outcome::AppendJobJson(job, backend.clock.Wall(), body);
   body += '\n';
   return body;
-}
-
-// The coordinator reads the list itself, each time anew: the path is one below its own list folders.
-Task<absl::Status> CreateSchedule(const Backend& backend, const Submission& submission, Response& response) {
-  v1::CreateScheduleRequest create;
-  v1::Schedule& schedule = *create.mutable_schedule();
-  schedule.set_display_name(submission.spec.display_name());
-  *schedule.mutable_spec() = submission.spec;
-  schedule.mutable_file()->set_path(submission.filepath);
-  schedule.set_priority(submission.priority);
-  if (submission.cron.empty()) {
-    schedule.mutable_every()->set_seconds(submission.every_seconds);
-  } else {
-    schedule.set_cron(submission.cron);
-  }
-  const auto made = co_await Call(backend.jobs.async(), &Async::CreateSchedule, create, backend.call_timeout);
-  if (!made.ok()) co_return co_await response.Send(Problem(made.status()));
-  std::string body = "{\"schedule_id\":";
-  outcome::AppendJsonString(made->id(), body);
-  body += ",\"next_time\":";
-  outcome::AppendJsonString(
-      absl::FormatTime(absl::RFC3339_sec, absl::FromUnixSeconds(made->next_time().seconds()),
-                       absl::UTCTimeZone()),
-      body);
-  body += "}\n";
-  co_return co_await response.Send(Json(201, std::move(body)));
 }
 
 Task<absl::Status> CreateJob(const Backend& backend, const Request& request, Response& response) {
@@ -118,31 +120,20 @@ Task<absl::Status> CreateJob(const Backend& backend, const Request& request, Res
 }
 
 Task<absl::Status> ListJobs(const Backend& backend, const Request& request, Response& response) {
+  const absl::StatusOr<Page> page = ParsePage(request);
+  if (!page.ok()) {
+    co_return co_await response.Send(Problem(400, "INVALID_ARGUMENT", std::string(page.status().message())));
+  }
   v1::ListJobsRequest list;
-  list.set_page_token(std::string(request.Parameter("page_token")));
-  if (const absl::string_view size = request.Parameter("page_size"); !size.empty()) {
-    uint32_t number = 0;
-    if (!absl::SimpleAtoi(size, &number) || number == 0 || number > kMaxPageSize) {
-      co_return co_await response.Send(
-          Problem(400, "INVALID_ARGUMENT", absl::StrCat("page_size is to be from 1 to ", kMaxPageSize)));
-    }
-    list.set_page_size(number);
+  list.set_page_token(page->token);
+  list.set_page_size(page->size);
+  const auto found = co_await Call(backend.jobs.async(), &Async::ListJobs, list, backend.call_timeout);
+  if (!found.ok()) co_return co_await response.Send(Problem(found.status()));
+  std::vector<std::string> rows;
+  for (const v1::Job& job : found->jobs()) {
+    outcome::AppendJobJson(job, backend.clock.Wall(), rows.emplace_back());
   }
-  const auto page = co_await Call(backend.jobs.async(), &Async::ListJobs, list, backend.call_timeout);
-  if (!page.ok()) co_return co_await response.Send(Problem(page.status()));
-  std::string body = "{\"jobs\":[";
-  for (const v1::Job& job : page->jobs()) {
-    if (body.back() != '[') body += ",\n";
-    outcome::AppendJobJson(job, backend.clock.Wall(), body);
-  }
-  body += "],\"next_page_token\":";
-  if (page->next_page_token().empty()) {
-    body += "null";
-  } else {
-    outcome::AppendJsonString(page->next_page_token(), body);
-  }
-  body += "}\n";
-  co_return co_await response.Send(Json(200, std::move(body)));
+  co_return co_await response.Send(PageReply("jobs", rows, found->next_page_token()));
 }
 
 Task<absl::StatusOr<v1::Job>> Find(const Backend& backend, const std::string& id) {
@@ -161,6 +152,21 @@ Task<absl::Status> GetJob(const Backend& backend, const Request& request, Respon
   co_return co_await response.Send(std::move(reply));
 }
 
+// What a verb takes besides the job's id.
+template <typename Message>
+absl::Status ReadBody(const Request&, Message&) {
+  return absl::OkStatus();
+}
+absl::Status ReadBody(const Request& request, v1::RetryFailedRequest& retry) {
+  retry.set_idempotency_key(request.idempotency_key);
+  return absl::OkStatus();
+}
+absl::Status ReadBody(const Request& request, v1::PrioritizeJobRequest& prioritize) {
+  ASSIGN_OR_RETURN(const int32_t priority, ParsePriority(request.body));
+  prioritize.set_priority(priority);
+  return absl::OkStatus();
+}
+
 // POST /api/v1/jobs/{id}:verb. `code` is 202 where the answer is another job, which goes on by itself.
 template <typename Message, auto kMethod, unsigned kCode = 200>
 Task<absl::Status> Control(const Backend& backend, const Request& request, Response& response) {
@@ -171,6 +177,9 @@ Task<absl::Status> Control(const Backend& backend, const Request& request, Respo
   }
   Message message;
   message.set_id(absl::AsciiStrToLower(request.id));
+  if (const absl::Status read = ReadBody(request, message); !read.ok()) {
+    co_return co_await response.Send(Problem(read));
+  }
   const absl::StatusOr<v1::Job> job =
       co_await Call(backend.jobs.async(), kMethod, message, backend.call_timeout);
   if (!job.ok()) co_return co_await response.Send(Problem(job.status()));
@@ -180,12 +189,13 @@ Task<absl::Status> Control(const Backend& backend, const Request& request, Respo
 }
 
 Task<absl::Status> GetResults(const Backend& backend, const Request& request, Response& response) {
-  const absl::StatusOr<ResultsRequest> wanted = ParseResultsRequest(request);
+  absl::StatusOr<ResultsRequest> wanted = ParseResultsRequest(request);
   if (!wanted.ok())
     co_return co_await response.Send(
         Problem(400, "INVALID_ARGUMENT", std::string(wanted.status().message())));
   const absl::StatusOr<v1::Job> job = co_await Find(backend, request.id);
   if (!job.ok()) co_return co_await response.Send(Problem(job.status()));
+  wanted->gaps = !job->parent_id().empty();
   co_return co_await StreamResults(backend.jobs, job->id(), *wanted, request.head, response);
 }
 
@@ -204,6 +214,7 @@ void AddJobRoutes(const Backend& backend, Router& router) {
   add("POST", "/api/v1/jobs/{id}:cancel", Control<v1::CancelJobRequest, kCancel>);
   add("POST", "/api/v1/jobs/{id}:pause", Control<v1::PauseJobRequest, kPause>);
   add("POST", "/api/v1/jobs/{id}:resume", Control<v1::ResumeJobRequest, kResume>);
+  add("POST", "/api/v1/jobs/{id}:prioritize", Control<v1::PrioritizeJobRequest, kPrioritize>);
   add("POST", "/api/v1/jobs/{id}:retryFailed", Control<v1::RetryFailedRequest, kRetry, 202>);
 }
 

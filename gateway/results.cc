@@ -100,7 +100,8 @@ Task<absl::Status> StreamResults(v1::Jobs::Stub& jobs, std::string job_id, Resul
   jobs.async()->ReadResults(stream.context(), &request, stream.reactor());
   stream.Start();
 
-  outcome::ResultReader reader(wanted.from_index);
+  const outcome::Gaps gaps = wanted.gaps ? outcome::Gaps::kMayBe : outcome::Gaps::kNone;
+  outcome::ResultReader reader(wanted.from_index, gaps);
   Renderer out(wanted.format);
   for (;;) {
     const bool more = co_await stream.Read();

@@ -22,6 +22,7 @@ struct ResultsRequest {
   ResultFormat format = ResultFormat::kNdjson;
   uint64_t from_index = 0;
   bool follow = false;
+  bool gaps = false;  // The job has no item for some indices.
 };
 
 // INVALID_ARGUMENT names the parameter.

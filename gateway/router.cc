@@ -1,13 +1,20 @@
 #include "gateway/router.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/log.h"
 #include "gateway/replies.h"
 
 namespace imgfleet::gateway {
 namespace {
+
+// Of routes.
+constexpr std::array<absl::string_view, 3> kMethods = {"GET", "POST", "DELETE"};
 
 Task<absl::Status> NotFound(const Request& request, Response& response) {
   co_return co_await response.Send(
@@ -41,12 +48,20 @@ bool Match(absl::string_view path, absl::string_view before, absl::string_view a
 bool IsApiPath(absl::string_view path) { return path == "/api" || absl::StartsWith(path, "/api/"); }
 
 Router::Router() : not_found_{"not found", NotFound} {
-  for (const char* methods : {"GET, HEAD", "POST", "GET, HEAD, POST"}) {
-    not_allowed_.emplace_back(methods, Route{"not allowed", NotAllowed(methods)});
+  // GET is HEAD as well.
+  for (int allowed = 1; allowed < 1 << kMethods.size(); ++allowed) {
+    std::vector<absl::string_view> methods;
+    for (size_t i = 0; i < kMethods.size(); ++i) {
+      if ((allowed & 1 << i) == 0) continue;
+      methods.push_back(kMethods[i]);
+      if (methods.back() == "GET") methods.push_back("HEAD");
+    }
+    not_allowed_.push_back({"not allowed", NotAllowed(absl::StrJoin(methods, ", "))});
   }
 }
 
 void Router::Add(absl::string_view method, absl::string_view pattern, Handler handler) {
+  IMGFLEET_CHECK(std::find(kMethods.begin(), kMethods.end(), method) != kMethods.end());
   Entry entry;
   entry.method = std::string(method);
   entry.route = {absl::StrCat(method, " ", pattern), std::move(handler)};
@@ -60,20 +75,15 @@ void Router::Add(absl::string_view method, absl::string_view pattern, Handler ha
 void Router::SetFallback(Handler handler) { fallback_ = {"page", std::move(handler)}; }
 
 const Router::Route& Router::Find(Request& request) const {
-  bool get = false, post = false;
+  int allowed = 0;
   for (const Entry& entry : entries_) {
     if (!Match(request.path, entry.before, entry.after, entry.has_id, request.id)) continue;
     if (entry.method == request.method) return entry.route;
-    (entry.method == "GET" ? get : post) = true;
+    allowed |= 1 << (std::find(kMethods.begin(), kMethods.end(), entry.method) - kMethods.begin());
   }
-  const bool page = !get && !post && !IsApiPath(request.path) && fallback_.handler != nullptr;
-  if (page && request.method == "GET") return fallback_;
-  if (!get && !post && !page) return not_found_;
-  const absl::string_view allowed = get && post ? "GET, HEAD, POST" : post ? "POST" : "GET, HEAD";
-  for (const auto& [methods, route] : not_allowed_) {
-    if (methods == allowed) return route;
-  }
-  return not_found_;
+  if (allowed != 0) return not_allowed_[static_cast<size_t>(allowed) - 1];
+  if (IsApiPath(request.path) || fallback_.handler == nullptr) return not_found_;
+  return request.method == "GET" ? fallback_ : not_allowed_.front();
 }
 
 }  // namespace imgfleet::gateway

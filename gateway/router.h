@@ -17,7 +17,7 @@ class Router {
     Handler handler;
   };
 
-  // `pattern` is "/api/v1/jobs", "/api/v1/jobs/{id}", "/api/v1/jobs/{id}/results" or
+  // `method` is GET, POST or DELETE. `pattern` is "/api/v1/jobs", "/api/v1/jobs/{id}", "/api/v1/jobs/{id}/results" or
   // "/api/v1/jobs/{id}:cancel": {id} stands for one or more characters that are neither '/' nor ':'.
   void Add(absl::string_view method, absl::string_view pattern, Handler handler);
 
@@ -40,7 +40,7 @@ class Router {
   std::vector<Entry> entries_;
   Route fallback_;
   Route not_found_;
-  std::vector<std::pair<std::string, Route>> not_allowed_;  // By the methods that are.
+  std::vector<Route> not_allowed_;  // By the methods that are, as bits, less one.
 };
 
 // /api and what lies below it.

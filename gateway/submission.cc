@@ -136,6 +136,19 @@ absl::Status ReadSchedule(const json::value& value, Submission& submission) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<int32_t> ReadPriority(const json::value& value) {
+  if (!value.is_int64() || value.get_int64() < -4 || value.get_int64() > 4) {
+    return Wrong("priority", "is to be a whole number from -4 to 4");
+  }
+  return static_cast<int32_t>(value.get_int64());
+}
+
+json::value Parse(absl::string_view body, json::error_code& error, json::storage_ptr memory) {
+  json::parse_options options;
+  options.max_depth = kMaxDepth;
+  return json::parse({body.data(), body.size()}, error, std::move(memory), options);
+}
+
 // A member that is not the list. Sets `known` to whether there is one of that name.
 absl::Status ReadOption(absl::string_view key, const json::value& value, Submission& submission,
                         bool& known) {
@@ -151,10 +164,7 @@ absl::Status ReadOption(absl::string_view key, const json::value& value, Submiss
     return absl::OkStatus();
   }
   if (key == "priority") {
-    if (!value.is_int64() || value.get_int64() < -4 || value.get_int64() > 4) {
-      return Wrong("priority", "is to be a whole number from -4 to 4");
-    }
-    submission.priority = static_cast<int32_t>(value.get_int64());
+    ASSIGN_OR_RETURN(submission.priority, ReadPriority(value));
     return absl::OkStatus();
   }
   if (key == "schedule") return ReadSchedule(value, submission);
@@ -165,12 +175,21 @@ absl::Status ReadOption(absl::string_view key, const json::value& value, Submiss
 
 }  // namespace
 
+absl::StatusOr<int32_t> ParsePriority(absl::string_view body) {
+  json::monotonic_resource memory;
+  json::error_code error;
+  const json::value parsed = Parse(body, error, &memory);
+  const json::object* object = error ? nullptr : parsed.if_object();
+  if (object == nullptr || object->size() != 1 || !object->contains("priority")) {
+    return absl::InvalidArgumentError("the body is to be {\"priority\": ...}");
+  }
+  return ReadPriority(object->at("priority"));
+}
+
 absl::StatusOr<Submission> ParseSubmission(absl::string_view body, Strangers strangers) {
   json::monotonic_resource memory;
-  json::parse_options options;
-  options.max_depth = kMaxDepth;
   json::error_code error;
-  const json::value parsed = json::parse({body.data(), body.size()}, error, &memory, options);
+  const json::value parsed = Parse(body, error, &memory);
   if (error) return absl::NotFoundError(absl::StrCat("the body is no JSON: ", error.message()));
   const json::object* object = parsed.if_object();
   if (object == nullptr) return absl::NotFoundError("the body is no JSON object");

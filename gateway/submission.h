@@ -15,6 +15,7 @@
 //   "limits": {"attempt_timeout_ms": 30000, "max_attempts": 3, "max_body_bytes": 67108864}
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -51,5 +52,8 @@ enum class Strangers { kRefuse, kPass };
 // NOT_FOUND where the body is no JSON object or names no list; INVALID_ARGUMENT where it does but is wrong.
 // The message names the member. Limits are left to the coordinator to judge.
 absl::StatusOr<Submission> ParseSubmission(absl::string_view body, Strangers strangers);
+
+// {"priority": -4 to 4}, and nothing beside it. INVALID_ARGUMENT where it is anything else.
+absl::StatusOr<int32_t> ParsePriority(absl::string_view body);
 
 }  // namespace imgfleet::gateway

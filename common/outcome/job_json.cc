@@ -84,4 +84,29 @@ void AppendJobJson(const v1::Job& job, absl::Time now, std::string& out) {
                   ",\"last_commit_seq\":", job.last_commit_seq(), "}");
 }
 
+void AppendScheduleJson(const v1::Schedule& schedule, std::string& out) {
+  out += "{\"id\":";
+  AppendJsonString(schedule.id(), out);
+  absl::StrAppend(&out, ",\"kind\":\"", Kind(schedule.spec()), "\",\"display_name\":");
+  AppendJsonString(schedule.display_name(), out);
+  out += ",\"filepath\":";
+  AppendJsonString(schedule.file().path(), out);
+  if (schedule.when_case() == v1::Schedule::kCron) {
+    out += ",\"cron\":";
+    AppendJsonString(schedule.cron(), out);
+  } else {
+    const double seconds = static_cast<double>(schedule.every().seconds()) + schedule.every().nanos() * 1e-9;
+    absl::StrAppend(&out, ",\"every_seconds\":", seconds);
+  }
+  absl::StrAppend(&out, ",\"priority\":", schedule.priority(),
+                  ",\"paused\":", schedule.paused() ? "true" : "false",
+                  ",\"next_time\":", Rfc3339(schedule.next_time()), ",\"last_job_id\":");
+  if (schedule.last_job_id().empty()) {
+    out += "null";
+  } else {
+    AppendJsonString(schedule.last_job_id(), out);
+  }
+  absl::StrAppend(&out, ",\"create_time\":", Rfc3339(schedule.create_time()), "}");
+}
+
 }  // namespace imgfleet::outcome

@@ -68,13 +68,22 @@ std::string PillowName(absl::string_view format);
 //
 //   {"id":"0190...","state":"RUNNING","kind":"measure","display_name":"","items":5005,"succeeded":4000,"failed":5,
 //    "pending":1000,"reasons":{"DNS_FAILURE":5},"fetched_bytes":123,"items_per_second":812.5,"eta_seconds":1.2,
-//    "summary":"...","failure":"...","create_time":"2026-03-01T12:00:00.123456Z","end_time":null,
-//    "last_commit_seq":16}
+//    "summary":"...","failure":"...","priority":0,"paused":false,"parent_id":"0190...","schedule_id":"0190...",
+//    "create_time":"2026-03-01T12:00:00.123456Z","end_time":null,"last_commit_seq":16}
 //
 // `pending` counts the items known so far that have no outcome yet; in an ended job, those that never got
 // one. `items_per_second` is the average from the job's creation to its end, or to `now` (wall time);
 // `eta_seconds` is null unless the job is RUNNING and has a rate. `failure` is there only where the job
-// FAILED.
+// FAILED, `parent_id` where it tries the failed items of another job again, `schedule_id` where a schedule made it.
 void AppendJobJson(const v1::Job& job, absl::Time now, std::string& out);
+
+// A schedule as the REST API shows it, one object:
+//
+//   {"id":"0190...","kind":"measure","display_name":"","filepath":"lists/daily.tsv","every_seconds":3600,"priority":0,
+//    "paused":false,"next_time":"2026-03-01T12:00:00.000000Z","last_job_id":"0190...","create_time":"..."}
+//
+// Where a cron expression says when, "cron":"30 4 * * mon" stands in place of every_seconds. `last_job_id` is null until it
+// has fired.
+void AppendScheduleJson(const v1::Schedule& schedule, std::string& out);
 
 }  // namespace imgfleet::outcome

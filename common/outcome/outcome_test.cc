@@ -146,6 +146,27 @@ TEST(ResultReaderTest, TakesUnpackedMessages) {
   EXPECT_THAT(reading.got, ElementsAre(0, 1));
 }
 
+TEST(ResultReaderTest, GapsArePassedWhereThereMayBeSome) {
+  ResultReader reader(2, Gaps::kMayBe);
+  std::vector<uint64_t> seen;
+  const auto take = [&](std::vector<uint64_t> indices, uint64_t shard_end, bool complete) {
+    v1::Outcomes message;
+    for (const uint64_t index : indices) message.add_outcomes()->set_index(index);
+    message.set_next_index(shard_end);
+    message.set_shard_complete(complete);
+    return reader.Take(message, [&](const v1::Outcome& outcome) { seen.push_back(outcome.index()); });
+  };
+  EXPECT_TRUE(take({8, 1, 3}, 10, false).ok());
+  EXPECT_TRUE(seen.empty());
+  EXPECT_TRUE(take({5}, 10, true).ok());
+  EXPECT_EQ(seen, (std::vector<uint64_t>{3, 5, 8}));
+  EXPECT_EQ(reader.next_index(), 10u);
+  EXPECT_TRUE(take({31}, 40, true).ok()) << "whole shards may lie between";
+  EXPECT_TRUE(take({}, 50, true).ok());
+  EXPECT_EQ(seen, (std::vector<uint64_t>{3, 5, 8, 31}));
+  EXPECT_TRUE(absl::IsDataLoss(take({9}, 60, false))) << "come twice";
+}
+
 TEST(ResultReaderTest, GapsDoublesAndStraysAreDataLoss) {
   const auto message = [](const absl::Status& status) {
     EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);

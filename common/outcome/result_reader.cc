@@ -1,6 +1,8 @@
 #include "common/outcome/result_reader.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/outcome/codec.h"
@@ -20,12 +22,23 @@ absl::Status ResultReader::Take(const v1::Outcomes& message,
   for (const v1::Outcome& outcome : chunk->outcomes()) {
     RETURN_IF_ERROR(TakeOne(OutcomePtr(arena, &outcome), message.next_index(), sink));
   }
-  if (message.shard_complete() && next_index_ < message.next_index()) {
+  if (!message.shard_complete() || next_index_ >= message.next_index()) return absl::OkStatus();
+  if (gaps_ == Gaps::kNone) {
     return absl::DataLossError(absl::StrCat("results: no outcome for index ", next_index_,
                                             " in a complete shard that ends before index ",
                                             message.next_index()));
   }
+  PassGaps(message.next_index(), sink);
   return absl::OkStatus();
+}
+
+void ResultReader::PassGaps(uint64_t shard_end, absl::FunctionRef<void(const v1::Outcome&)> sink) {
+  std::vector<uint64_t> indices;
+  for (const auto& [index, outcome] : waiting_) indices.push_back(index);
+  std::sort(indices.begin(), indices.end());
+  for (const uint64_t index : indices) sink(*waiting_.at(index));
+  waiting_.clear();
+  next_index_ = shard_end;
 }
 
 absl::Status ResultReader::TakeOne(OutcomePtr outcome, uint64_t shard_end,

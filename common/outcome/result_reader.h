@@ -20,12 +20,16 @@
 
 namespace imgfleet::outcome {
 
+// Whether indices of the list may be no items of the job: of one that tries the failed items of another again.
+enum class Gaps { kNone, kMayBe };
+
 class ResultReader {
  public:
-  explicit ResultReader(uint64_t from_index = 0) : from_index_(from_index), next_index_(from_index) {}
+  explicit ResultReader(uint64_t from_index = 0, Gaps gaps = Gaps::kNone)
+      : from_index_(from_index), gaps_(gaps), next_index_(from_index) {}
 
   // DATA_LOSS where a chunk is damaged, an index came twice or lies beyond its shard, or a complete shard
-  // lacks one. What was handed on before stays right; the reader must not be used on.
+  // lacks one and there are no gaps. What was handed on before stays right; the reader must not be used on.
   absl::Status Take(const v1::Outcomes& message, absl::FunctionRef<void(const v1::Outcome&)> sink);
 
   // All outcomes before this one were handed on.
@@ -37,8 +41,11 @@ class ResultReader {
   absl::Status TakeOne(OutcomePtr outcome, uint64_t shard_end,
                        absl::FunctionRef<void(const v1::Outcome&)> sink);
   void HandOnWaiting(absl::FunctionRef<void(const v1::Outcome&)> sink);
+  // The shard has no more than what waits.
+  void PassGaps(uint64_t shard_end, absl::FunctionRef<void(const v1::Outcome&)> sink);
 
   const uint64_t from_index_;
+  const Gaps gaps_;
   uint64_t next_index_;
   absl::flat_hash_map<uint64_t, OutcomePtr> waiting_;
 };

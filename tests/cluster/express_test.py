@@ -89,13 +89,29 @@ class ExpressTest(harness.ClusterTest):
         else:
             self.assertEqual(status, 503, outcomes)
 
-    def test_without_a_worker_one_image_is_refused_with_what_to_do(self):
+    def path_of(self, image):
+        return "/api/v1/image?url=" + urllib.parse.quote(self.origin.url + image, safe="")
+
+    def test_without_a_worker_one_image_is_a_job_that_waits_for_one(self):
         self.cluster.start_coordinator()
         self.cluster.start_gateway()
-        url = urllib.parse.quote(self.origin.url + "/quick.png", safe="")
-        status, headers, body = self.cluster.http("GET", f"/api/v1/image?url={url}")
-        self.assertEqual((status, headers["Content-Type"], headers["Retry-After"]), (503, "application/problem+json", "2"))
-        self.assertIn("make a job", json.loads(body)["detail"])
+        said = []
+        thread = threading.Thread(target=lambda: said.append(self.cluster.http("GET", self.path_of("/quick.png"))), daemon=True)
+        thread.start()
+        (job,) = harness.until(self.jobs, "the job")
+        self.cluster.start_worker("worker-1")
+        thread.join(60)
+        status, _, body = said[0]
+        self.assertEqual((status, json.loads(body)["width"]), (200, 30))
+        self.assertEqual(self.cluster.get_json(f"/api/v1/jobs/{job['id']}")["state"], "COMPLETED")
+
+    def test_a_client_that_leaves_leaves_no_job_behind(self):
+        self.cluster.start_coordinator()
+        self.cluster.start_gateway()
+        with sockets.Raw(self.cluster.http_port) as raw:
+            raw.request("GET", self.path_of("/quick.png"))
+            harness.until(self.jobs, "the job")
+        harness.until(lambda: self.jobs()[0]["state"] == "CANCELLED", "the job to be cancelled")
 
 
 if __name__ == "__main__":
