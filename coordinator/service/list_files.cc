@@ -1,5 +1,6 @@
 #include "coordinator/service/list_files.h"
 
+#include <future>
 #include <optional>
 #include <utility>
 
