@@ -88,10 +88,9 @@ TEST_F(CoordinatorTest, ListsThatWaitForAQuotaHoldUpNobodyElses) {
   FakeWorker worker(channel_, "w");
   EXPECT_TRUE(worker.Read().has_welcome());
   worker.Report(100'000);
-  while (!Ended(Get(modest)) || !Ended(Get(greedy[0])) || !Ended(Get(greedy[1])))
-    worker.DoAll(worker.NextLease());
+  for (int lease = 0; lease < 6; ++lease) worker.DoAll(worker.NextLease());
   for (const std::string& id : {modest, greedy[0], greedy[1]}) {
-    EXPECT_EQ(Get(id).state(), v1::Job::COMPLETED);
+    EXPECT_EQ(WaitFor(id, Ended).state(), v1::Job::COMPLETED);
     ExpectIndices(Results(id), 0, kItems);
   }
 }

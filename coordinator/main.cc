@@ -57,7 +57,7 @@ struct Settings {
     program.Texts("map-host", "HOST[:PORT]=ADDRESS[:PORT]", &map_hosts,
                   "Where a host of lists is found, instead of asking DNS.");
     program.Text("ca-file", "PEM", &coordinator.http.ca_file,
-                 "Certificate authorities to trust with lists, instead of the system's.");
+                 "Certificate authorities to trust with lists, besides the system's.");
     program.Text("s3-endpoint", "URL", &coordinator.s3.url,
                  "Where s3:// lists lie; empty: Amazon's servers of the region.");
     program.Text("s3-region", "NAME", &coordinator.s3.region,

@@ -80,7 +80,9 @@ class Client {
   struct Options {
     AddressPolicy policy;
     HostMap host_map;
-    std::string ca_file;      // PEM, trusted instead of the system's authorities; empty: those.
+    std::string ca_file;  // PEM, trusted besides the system's authorities; empty: none.
+    // Of the system's authorities, by their hashes, as OpenSSL has them.
+    std::string ca_folder = "/etc/ssl/certs";
     std::string user_agent;   // Empty: "imgfleet/VERSION".
     std::string dns_servers;  // "ADDRESS[:PORT],..."; empty: the system's.
     absl::Duration connect_timeout = absl::Seconds(10);

@@ -103,7 +103,7 @@ void Transfer::SetUp() {
   Set(handle_, CURLOPT_PREREQFUNCTION, &Transfer::OnRequest);
   Set(handle_, CURLOPT_PREREQDATA, this);
   if (!options_.ca_file.empty()) {
-    Set(handle_, CURLOPT_CAPATH, nullptr);
+    Set(handle_, CURLOPT_CAPATH, options_.ca_folder.c_str());
     Set(handle_, CURLOPT_CAINFO, options_.ca_file.c_str());
   }
   if (request_.method == "HEAD") {

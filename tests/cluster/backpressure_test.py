@@ -50,13 +50,6 @@ class HttpReader:
         return self.lines
 
 
-def connections_to(port):
-    """Established, from anywhere to that port of loopback."""
-    with open("/proc/net/tcp", encoding="ascii") as table:
-        rows = [line.split() for line in table][1:]
-    return sum(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
-
-
 class BackpressureTest(unittest.TestCase):
     def test_readers_that_stop_hold_back_nobody_and_go_on_where_they_were(self):
         with harness.Cluster() as cluster:

@@ -2,8 +2,13 @@
 // network in which every address answers.
 #include "common/http/client.h"
 
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -305,6 +310,27 @@ TEST_F(AddressVectors, ACertificateOfAnotherNameIsRefused) {
   EXPECT_EQ(Get(Client(options), "https://good6.example/").status().code(),
             absl::StatusCode::kFailedPrecondition);
   options.ca_file.clear();
+  EXPECT_EQ(Get(Client(options), "https://good.example/").status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+// What stands for the system's holds the authority, and the file those that the system has.
+TEST_F(AddressVectors, AFileOfAuthoritiesIsTrustedBesidesTheSystems) {
+  Client::Options options = Shipped();
+  const std::string pem = options.ca_file;
+  FILE* const file = fopen(pem.c_str(), "r");
+  ASSERT_NE(file, nullptr);
+  X509* const authority = PEM_read_X509(file, nullptr, nullptr, nullptr);
+  fclose(file);
+  options.ca_folder = absl::StrCat(testing::TempDir(), "/authorities");
+  ASSERT_EQ(mkdir(options.ca_folder.c_str(), 0700), 0);
+  std::ofstream(absl::StrCat(options.ca_folder, "/",
+                             absl::Hex(X509_subject_name_hash(authority), absl::kZeroPad8), ".0"))
+      << std::ifstream(pem).rdbuf();
+  X509_free(authority);
+  options.ca_file = "/etc/ssl/certs/ca-certificates.crt";
+  EXPECT_EQ(*Get(Client(options), "https://good.example/"), "reached");
+  options.ca_folder = testing::TempDir();
   EXPECT_EQ(Get(Client(options), "https://good.example/").status().code(),
             absl::StatusCode::kFailedPrecondition);
 }
