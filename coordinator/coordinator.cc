@@ -47,11 +47,13 @@ service::WorkersService::Options WorkersOptions(const Coordinator::Options& opti
   return workers;
 }
 
-// What is done there ends with the call that asked for it: no quota and no retention is its own.
+// What is done there ends with the call that asked for it, so there is nothing to retain. Quotas hold here by themselves: as
+// many requests at a time as jobs, with as many items.
 store::Ledger::Options ExpressOptions(const Coordinator::Options& options) {
   store::Ledger::Options ledger;
   ledger.lease_period = options.lease_period;
   ledger.holds_trials = false;
+  ledger.quotas = options.quotas;
   return ledger;
 }
 

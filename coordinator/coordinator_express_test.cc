@@ -103,6 +103,24 @@ TEST_F(ExpressTest, TooManyItemsAndNoneAreRefused) {
   EXPECT_EQ(unspecified.Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
+TEST_F(ExpressTest, AQuotaBoundsWhatIsAskedForAtATime) {
+  options_.quotas.otherwise.jobs = 1;
+  Start();
+  const auto worker = Worker("w");
+  Call first(*jobs_, Now(1));
+  const v1::Lease lease = worker->NextLease();
+  Call second(*jobs_, Now(1));
+  const grpc::Status refused = second.Finish();
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(absl::StrContains(refused.error_message(), "wait until one has ended"))
+      << refused.error_message();
+  worker->DoAll(lease);
+  EXPECT_TRUE(first.Finish().ok());
+  Call third(*jobs_, Now(1));
+  worker->DoAll(worker->NextLease());
+  EXPECT_TRUE(third.Finish().ok());
+}
+
 TEST_F(ExpressTest, ItemsWithoutAUrlAreAnsweredAtOnce) {
   v1::FetchNowRequest request = Now(1);
   request.mutable_items()->mutable_items(0)->clear_url();
