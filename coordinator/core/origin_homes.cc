@@ -14,7 +14,7 @@ constexpr absl::Duration kLeave = absl::Minutes(1);
 // Rows are void after so long, and written again before; what was learned is kept between the one and the other.
 constexpr absl::Duration kRowLives = absl::Minutes(10), kRenew = absl::Minutes(5);
 // Members outlive what they know of themselves, should clocks run unevenly.
-constexpr absl::Duration kSlack = absl::Milliseconds(500);
+constexpr absl::Duration kSlack = absl::Milliseconds(250);
 // Exchanges that are asked for take one part in so many of the time, at most.
 constexpr int kCostPart = 10;
 // Of an open origin each that uses it has so much.
@@ -378,7 +378,9 @@ void OriginHomes::Committed(bool committed, absl::Time now) {
   }
   OriginHome fresh;
   fresh.share = standing_.alone ? OriginHome::kAll : 0;
-  shares_.Lend(leaving_ ? absl::InfiniteFuture() : end_, coordinators, fresh, now);
+  // Until all have written what they use (the dead never will), each worker has a part, as without the store.
+  const absl::Time until = leaving_ ? absl::InfiniteFuture() : standing_.settled ? end_ : now;
+  shares_.Lend(until, coordinators, fresh, now);
   if (leaving_) {
     shares_.ForEachName([&](const std::string& name) { shares_.SetHome(name, fresh, now); });
     (void)shares_.TakeUrgent();

@@ -1,7 +1,7 @@
 // Which coordinator may use an origin, where several share a store: one level above OriginShares, which deals out to workers
 // what is settled here.
 //
-// About once a second, and at once where somebody waits for it, each coordinator makes one exchange: in one transaction,
+// Twice a second, and at once where somebody waits for it, each coordinator makes one exchange: in one transaction,
 // which all make one after another, it reads what others have written since and writes what has changed here. Never a
 // request, never an item: rows are of origins, and only of those whose use has begun, ended or changed hands.
 //
@@ -24,8 +24,8 @@
 //     row has run out: `claim`, by the store's clock. Here that time counts from before the exchange by this machine's
 //     clock, which only has to run evenly, so that this ends first; and no permit holds beyond it.
 //   - A Retry-After that one is told all know within an exchange.
-//   - A coordinator without others waits for nobody and writes no row but its own. One that comes uses nothing before all
-//     that were there have written what they use.
+//   - A coordinator without others waits for nobody and writes no row but its own. One that comes deals nothing out before
+//     all that were there have written what they use, or are dead: its workers have a part each until then, as below.
 //
 // What fails: a coordinator that has not reached the store for `claim` has lost all; its workers go on as if their permits
 // had run out (OriginShares::Lend). What was learned of an origin is kept for five minutes after its last use. Rows of
@@ -86,8 +86,8 @@ class OriginHomes {
     std::string coordinator;                       // Unlike any other's.
     absl::Duration least_turn = absl::Seconds(2);  // A second for each worker here that waits,
     absl::Duration most_turn = absl::Seconds(5);   // within these.
-    absl::Duration claim = absl::Seconds(5);
-    absl::Duration rhythm = absl::Seconds(1);
+    absl::Duration claim = absl::Milliseconds(2500);
+    absl::Duration rhythm = absl::Milliseconds(500);
     absl::Duration least_rhythm = absl::Milliseconds(50);
   };
   static constexpr absl::Duration kKept = absl::Minutes(1);

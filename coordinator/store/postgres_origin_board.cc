@@ -17,9 +17,9 @@ namespace imgfleet::store {
 namespace pg {
 namespace {
 
-// A claim ends after five seconds: it is of no use to wait for longer than for a part of it.
+// A claim ends after some seconds: it is of no use to wait for longer than for a part of it.
 constexpr char kSettings[] =
-    "SET lock_timeout = '2s'; SET statement_timeout = '3s'; SET idle_in_transaction_session_timeout = '2s'";
+    "SET lock_timeout = '2s'; SET statement_timeout = '3s'; SET idle_in_transaction_session_timeout = '1s'";
 
 #define IMGFLEET_PG_BOARD_COLUMNS "origin, coordinator, value, learned, until, number"
 
