@@ -83,7 +83,7 @@ class CoordinatorsTest(harness.ClusterTest):
             victim.kill()
             victim.start()
             kills += 1
-            self.assertLess(kills, 80, "the job does not end")
+            self.assertLess(kills, 160, "the job does not end")
 
 
 if __name__ == "__main__":
