@@ -279,22 +279,26 @@ void ListFiles::TakeUpList(const core::Job& job, const ListSource& then) {
                                                                     path, " could not be opened again")
                                                      : path));
   }
-  if (!identity.has_value()) {
-    // Should this coordinator end before the list does, the next one knows what it goes on with.
-    const absl::StatusOr<ListSource> now = (*opened)->Source();
-    if (!now.ok()) return End(job.id, now.status());
-    std::promise<absl::Status> set;
-    ledger_.SetSource(job.id, now->SerializeAsString(),
-                      [&set](const absl::Status& status) { set.set_value(status); });
-    const absl::Status known = set.get_future().get();
-    if (absl::IsFailedPrecondition(known) || absl::IsNotFound(known)) return End(job.id, known);
-    // Where the store is away, it is taken up anew.
-    if (!known.ok()) return LetGo(job.id);
-  }
-  log::Info("reading on list=%s job=%s items=%d", path, job.id, job.items);
-  if (const absl::Status kept = (*opened)->job().Attach(job.id, job.items); !kept.ok())
+  if (identity.has_value()) return ReadOnFrom(job, *opened);
+  // Should this coordinator end before the list does, the next one knows what it goes on with.
+  const absl::StatusOr<ListSource> now = (*opened)->Source();
+  if (!now.ok()) return End(job.id, now.status());
+  ledger_.SetSource(job.id, now->SerializeAsString(),
+                    [this, job, reading = *opened](const absl::Status& known) {
+                      if (absl::IsFailedPrecondition(known) || absl::IsNotFound(known))
+                        return End(job.id, known);
+                      // Where the store is away, it is taken up anew.
+                      if (!known.ok()) return LetGo(job.id);
+                      ThreadsOf(reading->file()).Post([this, job, reading] { ReadOnFrom(job, reading); });
+                    });
+}
+
+void ListFiles::ReadOnFrom(const core::Job& job, const std::shared_ptr<Reading>& reading) {
+  log::Info("reading on list=%s job=%s items=%d", lists::Places::Shown(reading->file().path()), job.id,
+            job.items);
+  if (const absl::Status kept = reading->job().Attach(job.id, job.items); !kept.ok())
     return End(job.id, kept);
-  ReadOn(*opened);
+  ReadOn(reading);
 }
 
 void ListFiles::ReadOn(const std::shared_ptr<Reading>& reading) {

@@ -81,6 +81,7 @@ class ListFiles {
                      const Created& created);
   void TakeUp(const core::Job& job);
   void TakeUpList(const core::Job& job, const ListSource& then);
+  void ReadOnFrom(const core::Job& job, const std::shared_ptr<Reading>& reading);
   // Takes up what nobody reads, and goes on as long as there is more than is taken up at a time.
   void KeepReadings();
   void Keep();
