@@ -71,7 +71,7 @@ struct OriginQuery {
 };
 struct OriginNews {
   uint64_t number = 0;  // Of this exchange; they are made in this order.
-  absl::Time now;       // By the store's clock.
+  absl::Time now;       // By the store's clock; never before an earlier exchange's, though that be set back.
   std::vector<OriginRow> rows;
 };
 struct OriginWrites {

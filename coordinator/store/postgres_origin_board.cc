@@ -55,9 +55,14 @@ struct PostgresOriginBoard::Line {
 
   const std::unique_ptr<Connection> connection;
   Statement begin{*connection, "BEGIN"};
+  // `until` of the counting row is the board's time, `value` how far that is ahead of the server's clock: by as much as the
+  // clock was ever set back.
+#define IMGFLEET_PG_MICROS "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
   Statement count{*connection,
-                  "UPDATE origin_board SET number = number + 1 WHERE origin = '' AND coordinator = '' "
-                  "RETURNING number, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+                  "UPDATE origin_board SET number = number + 1, "
+                  "value = greatest(value::bigint, until - " IMGFLEET_PG_MICROS
+                  ")::text, until = greatest(until, value::bigint + " IMGFLEET_PG_MICROS
+                  ") WHERE origin = '' AND coordinator = '' RETURNING number, until",
                   /*must_change=*/1};
   Statement read{*connection, "SELECT " IMGFLEET_PG_BOARD_COLUMNS
                               " FROM origin_board WHERE number > $1 AND (origin <> '' OR coordinator <> '') "

@@ -77,6 +77,23 @@ TEST_F(PostgresOriginBoardTest, ReadsWhatOthersHaveWritten) {
   EXPECT_EQ(news.rows[0].origin, "https://a:1");
 }
 
+// Or the dead would live, and what was void be valid again, for as long as the clock was set back.
+TEST_F(PostgresOriginBoardTest, TimeGoesOnThoughTheClockWasSetBack) {
+  const auto board = Open();
+  const absl::Time before = Read(*board, {}).now;
+  EXPECT_LT(absl::AbsDuration(before - Clock::System().Wall()), absl::Minutes(1));
+  // As if all before had been by a clock an hour ahead.
+  const int64_t hour = absl::ToInt64Microseconds(absl::Hours(1));
+  ASSERT_TRUE(Raw()
+                  ->Exec(absl::StrCat("UPDATE origin_board SET until = until + ", hour,
+                                      " WHERE origin = '' AND coordinator = ''"))
+                  .ok());
+  const absl::Time first = Read(*board, {}).now, second = Read(*board, {}).now;
+  EXPECT_GE(first, before + absl::Hours(1));
+  EXPECT_GT(second, first);
+  EXPECT_LT(second, before + absl::Hours(1) + absl::Minutes(1));
+}
+
 TEST_F(PostgresOriginBoardTest, MakesExchangesOneAfterAnother) {
   // Each adds one to what it has read.
   constexpr int kThreads = 4, kEach = 25;

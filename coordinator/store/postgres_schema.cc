@@ -85,7 +85,7 @@ CREATE TABLE origin_board (
   WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
         autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX origin_board_by_number ON origin_board (number);
-INSERT INTO origin_board VALUES ('', '', '', '', 9223372036854775807, 0);
+INSERT INTO origin_board VALUES ('', '', '0', '', 0, 0);
 )sql",
 };
 static_assert(std::size(kMigrations) == kSchema);
