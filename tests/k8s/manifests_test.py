@@ -14,7 +14,8 @@ import manifests  # noqa: E402
 BASE = os.path.dirname(os.path.realpath(pathlib.Path("k8s/base/kustomization.yaml")))
 OBJECTS = manifests.render(BASE)
 FLAGS = {
-    "imgfleet-coordinator": {"flags": [{"name": "listen"}, {"name": "admin-listen"}, {"name": "store"}]},
+    "imgfleet-coordinator": {"flags": [{"name": "listen"}, {"name": "admin-listen"}, {"name": "store"}, {"name": "spool-limit"},
+                                       {"name": "parquet-memory"}]},
     "imgfleet-worker": {"flags": [{"name": "coordinator", "env": "IMGFLEET_COORDINATOR"}, {"name": "admin-listen"},
                                   {"name": "threads"}, {"name": "drain-timeout"}]},
     "imgfleet-gateway": {"flags": [{"name": "listen"}, {"name": "admin-listen"}, {"name": "allow-anonymous"},
