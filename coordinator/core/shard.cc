@@ -172,7 +172,11 @@ bool HandBack(Shard& shard, uint64_t epoch, absl::Time now, absl::Time not_befor
   return true;
 }
 
-void ComeDue(Shard& shard) { shard.state = ShardState::kReady; }
+void ComeDue(Shard& shard) {
+  // It is judged when it is leased next, as any loss: until then its holder may still renew.
+  TakeBack(shard);
+  shard.state = ShardState::kReady;
+}
 
 bool MustBeCertain(const Shard& shard) {
   return shard.state == ShardState::kLeased && !shard.excused && OpenBelow(shard, shard.suspects_end) == 1;

@@ -113,7 +113,7 @@ void CommitOffsets(Shard& shard, const std::vector<uint32_t>& offsets);
 // `now`. False, and nothing changed, where another lease was given since.
 bool HandBack(Shard& shard, uint64_t epoch, absl::Time now, absl::Time not_before);
 
-// The time of a LEASED or DELAYED shard has come: it becomes READY, and what was in question stands.
+// The time of a LEASED or DELAYED shard has come: it becomes READY. What was in question stands if the shard is leased again.
 void ComeDue(Shard& shard);
 
 // Whether the lease of a shard whose time has come covers the last suspect, so that losing it has to be certain: then

@@ -361,6 +361,15 @@ TEST(Poison, AWorkerThatComesBackWasMerelyCutOff) {
   EXPECT_EQ(back.losses, before.losses);
 
   ComeDue(shard);
+  Shard late = shard;
+  EXPECT_TRUE(Renew(late, "w", late.epoch, kUntil)) << "nobody else has it yet";
+  EXPECT_EQ(late.losses, before.losses);
+  Question(late, kUntil);
+  ComeDue(late);
+  SettleLoss(late);
+  EXPECT_EQ(late.losses, before.losses + 1) << "one lease is lost once";
+
+  SettleLoss(shard);
   EXPECT_EQ(shard.losses, before.losses + 1) << "or it counts";
 }
 
