@@ -104,7 +104,7 @@ void CoordinatorNode::LookForNews() {
       const absl::StatusOr<std::optional<core::Job>> job = world_.store->GetJob(plan.id);
       if (!job.ok() || !*job) continue;
       const core::JobState state = (*job)->state;
-      if (state == core::JobState::kCancelled || state == core::JobState::kFailed)
+      if (state == core::JobState::kCancelled || state == core::JobState::kFailed || (*job)->paused)
         news.stopped.push_back(plan.id);
     }
     if (hear_ != nullptr) hear_(news);

@@ -3,13 +3,14 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/core/types.h"
 #include "tests/simulation/random.h"
 #include "tests/simulation/timeline.h"
 
 namespace imgfleet::simulation {
 namespace {
 
-enum Purpose : uint64_t { kShape = 1, kJobs = 2, kFaults = 3 };
+enum Purpose : uint64_t { kShape = 1, kJobs = 2, kFaults = 3, kControl = 4 };
 
 absl::Time In(Random& random, absl::Duration within) {
   return Timeline::Start() + random.Between(absl::ZeroDuration(), within);
@@ -56,6 +57,18 @@ JobPlan MakeJob(Random& random, uint32_t number) {
     }
   }
   return job;
+}
+
+// What its owner does with a job while it is under way.
+void Control(Random& random, JobPlan& job) {
+  if (random.Chance(0.15)) {
+    job.pause = job.submit + random.Between(absl::ZeroDuration(), absl::Seconds(random.Chance(0.7) ? 3 : 20));
+    job.resume = job.pause + random.Between(absl::ZeroDuration(), absl::Seconds(random.Chance(0.5) ? 3 : 30));
+  }
+  if (random.Chance(0.15)) {
+    job.prioritize = job.submit + random.Between(absl::ZeroDuration(), absl::Seconds(10));
+    job.priority = static_cast<int32_t>(random.Between(0, 8)) + core::kMinPriority;
+  }
 }
 
 // Which kinds a seed knows at all: a bug that needs two of them is hidden by too many others.
@@ -108,6 +121,11 @@ bool Plan::Has(FaultKind kind) const {
   return std::any_of(faults.begin(), faults.end(), [&](const Fault& fault) { return fault.kind == kind; });
 }
 
+bool Plan::Pauses() const {
+  return std::any_of(jobs.begin(), jobs.end(),
+                     [](const JobPlan& job) { return job.pause != absl::InfiniteFuture(); });
+}
+
 bool Plan::Orderly() const {
   const bool poisoned =
       std::any_of(jobs.begin(), jobs.end(), [](const JobPlan& job) { return job.poisoned(); });
@@ -116,7 +134,7 @@ bool Plan::Orderly() const {
          });
 }
 
-bool Plan::Calm() const { return Orderly() && faults.empty() && slow_messages == 0; }
+bool Plan::Calm() const { return Orderly() && faults.empty() && slow_messages == 0 && !Pauses(); }
 
 Plan MakePlan(uint64_t seed) {
   Plan plan;
@@ -136,10 +154,15 @@ Plan MakePlan(uint64_t seed) {
   Random jobs(seed, kJobs);
   const uint64_t count = jobs.Between(1, 3);
   for (uint32_t i = 0; i < count; ++i) plan.jobs.push_back(MakeJob(jobs, i));
+  Random control(seed, kControl);
+  for (JobPlan& job : plan.jobs) Control(control, job);
 
   Random faults(seed, kFaults);
   const absl::Duration window = faults.Between(absl::Seconds(5), absl::Seconds(60));
   plan.faults_end = Timeline::Start() + window;
+  for (const JobPlan& job : plan.jobs) {
+    if (job.resume != absl::InfiniteFuture()) plan.faults_end = std::max(plan.faults_end, job.resume);
+  }
   if (faults.Chance(0.1)) return plan;
   const std::vector<FaultKind> kinds = SomeKinds(faults, plan.coordinators);
   if (kinds.empty()) return plan;

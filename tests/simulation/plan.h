@@ -33,6 +33,10 @@ struct JobPlan {
   bool upload = false;        // Its list cannot be read again.
   bool breaks_off = false;    // After its last shard.
   absl::Time cancel = absl::InfiniteFuture();
+  absl::Time pause = absl::InfiniteFuture();
+  absl::Time resume = absl::InfiniteFuture();
+  absl::Time prioritize = absl::InfiniteFuture();
+  int32_t priority = 0;  // From `prioritize` on.
 
   bool poisoned() const;
 };
@@ -83,6 +87,7 @@ struct Plan {
   absl::Time faults_end;  // From here on nothing goes wrong any more.
 
   bool Has(FaultKind kind) const;
+  bool Pauses() const;
   // What is reported arrives and takes effect, under a clock that all agree on: a worker lets go of a lease before another
   // can get it.
   bool Orderly() const;

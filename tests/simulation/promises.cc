@@ -74,6 +74,8 @@ void Promises::CheckJob(const std::string& id, JobTruth& job, store::Store& stor
   if (!chunks.ok()) return Break("chunks of %s cannot be read: %s", id, chunks.status().ToString());
   for (const core::StoredChunk& chunk : *chunks) TakeChunk(id, job, chunk);
   if (!broken_.empty()) return;
+  if (job.found->job.paused) CheckPaused(job);
+  job.was_paused = job.found->job.paused;
   for (const core::Shard& row : job.rows) CheckRow(job, row);
   CheckCounters(id, job);
   CheckEnd(id, job);
@@ -143,6 +145,9 @@ void Promises::CheckOrigin(const std::string& id, JobTruth& job, ShardTruth& sha
     }
     return;
   }
+  if (job.was_paused && job.found->job.paused) {
+    return Break("%s: chunk %d is stored while the job is paused", id, chunk.commit_seq);
+  }
   const SentChunk& sent = found->second;
   if (sent.shard != core::ShardKey{id, chunk.shard} || sent.offsets != chunk.offsets) {
     return Break("%s: chunk %d is stored as another than was sent", id, chunk.commit_seq);
@@ -208,6 +213,17 @@ void Promises::CheckRow(JobTruth& job, const core::Shard& row) {
   }
   CheckLost(shard, row);
   shard.row = row;
+}
+
+// What was leased is taken back at once.
+void Promises::CheckPaused(JobTruth& job) {
+  for (const core::Shard& row : job.rows) {
+    if (row.state == core::ShardState::kLeased) {
+      return Break("%s is leased to %s, and its job is paused", Name(row.key), row.holder);
+    }
+    auto& grants = job.shards[row.key.shard].grants;
+    if (const auto grant = grants.find(row.epoch); grant != grants.end()) grant->second.handed_back = true;
+  }
 }
 
 // Counts leases of a single item that ended without its outcome, from the rows alone.
@@ -314,6 +330,13 @@ void Promises::EndAcknowledged(const std::string& id, core::JobState state, stor
   const auto stored = store.GetJob(id);
   if (!stored.ok() || !*stored || ((*stored)->state != state && !core::Ended((*stored)->state))) {
     Break("%s: state %d was acknowledged and is not stored", id, static_cast<int>(state));
+  }
+}
+
+void Promises::PauseAcknowledged(const std::string& id, store::Store& store) {
+  const auto stored = store.GetJob(id);
+  if (!stored.ok() || !*stored || !((*stored)->paused || core::Ended((*stored)->state))) {
+    Break("%s: its pause was acknowledged and is not stored", id);
   }
 }
 

@@ -11,6 +11,7 @@
 //   - exactly one outcome per item; commit_seq without holes; the job's counters equal its outcomes, read back;
 //   - a shard's row agrees with its chunks; its epoch only grows; no epoch is two workers', nor given twice;
 //   - a lease that its worker holds is given to nobody else before it has lapsed or was handed back;
+//   - of a job that is paused nothing is leased, and no outcome of a worker's is stored; what was acknowledged as paused is;
 //   - an ended job never changes, and none is COMPLETED before its last outcome;
 //   - a worker holds no more items than its credit and one shard, and runs no more than its capacity;
 //   - what a reader has seen never changes.
@@ -65,6 +66,7 @@ class Promises {
   void JobAcknowledged(const std::string& job, store::Store& store);
   void ShardAcknowledged(const std::string& job, uint64_t items_then, store::Store& store);
   void EndAcknowledged(const std::string& job, core::JobState state, store::Store& store);
+  void PauseAcknowledged(const std::string& job, store::Store& store);
 
   // --- What passed the network --------------------------------------------------------------------------------
 
@@ -117,6 +119,7 @@ class Promises {
     uint64_t acknowledged_items = 0;
     std::optional<core::JobState> acknowledged_end;
     std::optional<core::JobRecord> found;  // By the last Look.
+    bool was_paused = false;               // By the one before.
     std::vector<core::Shard> rows;         // By the last Look.
     uint64_t seq = 0;
     std::vector<size_t> payloads;  // Hashes, by commit_seq - 1.
@@ -130,6 +133,7 @@ class Promises {
   void CheckJob(const std::string& id, JobTruth& job, store::Store& store);
   void CheckRow(JobTruth& job, const core::Shard& row);
   void CheckLost(ShardTruth& shard, const core::Shard& row);
+  void CheckPaused(JobTruth& job);
   void TakeChunk(const std::string& id, JobTruth& job, const core::StoredChunk& chunk);
   void CheckOrigin(const std::string& id, JobTruth& job, ShardTruth& shard, const core::StoredChunk& chunk);
   void CheckCounters(const std::string& id, const JobTruth& job);

@@ -16,8 +16,8 @@ namespace {
 
 // For all that is left to do once nothing goes wrong any more: the longest items one after the other, put-offs, and for
 // poison the leases that it costs, each until it has lapsed.
-constexpr absl::Duration kPatience = absl::Minutes(20);
-constexpr absl::Duration kPatienceWithPoison = absl::Hours(3);
+constexpr absl::Duration kPatience = absl::Minutes(10);
+constexpr absl::Duration kPatienceWithPoison = absl::Minutes(30);
 // A run has no more steps than this, or it does nothing for ever.
 constexpr uint64_t kMaxSteps = 2'000'000;
 
@@ -163,9 +163,10 @@ std::string Describe(const Plan& plan) {
       "seed %d: %d coordinators, %d workers of %d items, chunks of %d, clocks within %.1f %%\n", plan.seed,
       plan.coordinators, plan.workers, plan.capacity_items, plan.chunk_items, plan.skew * 100);
   for (const JobPlan& job : plan.jobs) {
-    absl::StrAppendFormat(&text, "  %s: %d items in %d shards%s%s%s\n", job.id, job.items.size(),
+    absl::StrAppendFormat(&text, "  %s: %d items in %d shards%s%s%s%s\n", job.id, job.items.size(),
                           job.shards.size(), job.poisoned() ? ", poisoned" : "",
                           job.breaks_off ? ", breaks off" : "",
+                          job.pause != absl::InfiniteFuture() ? ", is paused" : "",
                           job.cancel != absl::InfiniteFuture() ? ", is cancelled" : "");
   }
   for (const Fault& fault : plan.faults) {

@@ -19,6 +19,13 @@ constexpr absl::Duration kPatience = absl::Seconds(5);
 void Submitter::Start() {
   world_.timeline.At(plan_.submit, [this] { Create(); });
   if (plan_.cancel != absl::InfiniteFuture()) world_.timeline.At(plan_.cancel, [this] { Cancel(); });
+  if (plan_.pause != absl::InfiniteFuture()) {
+    world_.timeline.At(plan_.pause, [this] { Pause(); });
+    world_.timeline.At(plan_.resume, [this] { Resume(); });
+  }
+  if (plan_.prioritize != absl::InfiniteFuture()) {
+    world_.timeline.At(plan_.prioritize, [this] { Prioritize(); });
+  }
 }
 
 void Submitter::Again(absl::Duration wait, std::function<void()> what) {
@@ -199,6 +206,54 @@ void Submitter::Cancel() {
       world_.promises.EndAcknowledged(plan_.id, job->state, *world_.store);
       coordinator.JobEnded(plan_.id);
     });
+  });
+}
+
+void Submitter::Pause() {
+  if (resuming_) return;
+  if (!created_) return Again(absl::Seconds(1), [this] { Pause(); });
+  At([this](CoordinatorNode& coordinator) {
+    coordinator.ledger().PauseJob(plan_.id, true, [this](const absl::StatusOr<core::Job>& job) {
+      if (absl::IsFailedPrecondition(job.status())) return;  // It has ended.
+      if (!job.ok()) {
+        if (!absl::IsUnavailable(job.status())) {
+          world_.promises.Break("%s cannot be paused: %s", plan_.id, job.status().ToString());
+        }
+        return Again(absl::Seconds(1), [this] { Pause(); });
+      }
+      world_.trace("%s is paused", plan_.id);
+      if (!resuming_) world_.promises.PauseAcknowledged(plan_.id, *world_.store);
+    });
+  });
+}
+
+// Until it has ended: a pause that was on its way for long may come after.
+void Submitter::Resume() {
+  resuming_ = true;
+  Again(kPatience, [this] { Resume(); });
+  if (!created_) return;
+  At([this](CoordinatorNode& coordinator) {
+    const absl::StatusOr<core::Job> now = coordinator.ledger().GetJob(plan_.id);
+    if (!now.ok() || !now->paused) return;
+    coordinator.ledger().PauseJob(plan_.id, false, [this](const absl::StatusOr<core::Job>& job) {
+      if (job.ok() || absl::IsUnavailable(job.status()) || absl::IsFailedPrecondition(job.status())) return;
+      world_.promises.Break("%s cannot be resumed: %s", plan_.id, job.status().ToString());
+    });
+  });
+}
+
+void Submitter::Prioritize() {
+  if (!created_) return Again(absl::Seconds(1), [this] { Prioritize(); });
+  At([this](CoordinatorNode& coordinator) {
+    coordinator.ledger().PrioritizeJob(
+        plan_.id, plan_.priority, [this](const absl::StatusOr<core::Job>& job) {
+          if (absl::IsFailedPrecondition(job.status())) return;  // It has ended.
+          if (absl::IsUnavailable(job.status())) return Again(absl::Seconds(1), [this] { Prioritize(); });
+          if (!job.ok() || job->priority != plan_.priority) {
+            world_.promises.Break("%s cannot be given priority %d: %s", plan_.id, plan_.priority,
+                                  job.status().ToString());
+          }
+        });
   });
 }
 

@@ -1,5 +1,5 @@
 // Whoever submits one job of the plan: creates it, appends its shards and ends it as list_job.cc and upload.cc do it, goes
-// on where a coordinator died, and cancels it when its time comes.
+// on where a coordinator died, and pauses, resumes, weighs and cancels it when its time comes.
 #pragma once
 
 #include <functional>
@@ -29,6 +29,9 @@ class Submitter {
   void Append();
   void Finish();
   void Cancel();
+  void Pause();
+  void Resume();
+  void Prioritize();
   // The list is read on from what is stored of it.
   void ReadOn();
   core::NewShard MakeShard(uint32_t number) const;
@@ -36,6 +39,7 @@ class Submitter {
   World& world_;
   const JobPlan& plan_;
   bool created_ = false;
+  bool resuming_ = false;
   uint32_t attempts_ = 0;  // To create it.
   uint32_t next_shard_ = 0;
   uint64_t next_index_ = 0;
