@@ -14,10 +14,10 @@
 namespace imgfleet::simulation {
 namespace {
 
-// For all that is left to do once nothing goes wrong any more: the longest items one after the other, put-offs, and for
-// poison the leases that it costs, each until it has lapsed.
-constexpr absl::Duration kPatience = absl::Minutes(10);
-constexpr absl::Duration kPatienceWithPoison = absl::Minutes(30);
+// For what is to be waited for once nothing goes wrong any more: leases that lapse, put-offs, and for poison the leases that it
+// costs, each until its loss stands. All items one after the other come on top, twice, since one may be fetched again.
+constexpr absl::Duration kPatience = absl::Minutes(5);
+constexpr absl::Duration kPatienceWithPoison = absl::Minutes(25);
 // A run has no more steps than this, or it does nothing for ever.
 constexpr uint64_t kMaxSteps = 2'000'000;
 
@@ -91,6 +91,16 @@ void Strike(World& world, const Fault& fault) {
   }
 }
 
+absl::Time Deadline(const Plan& plan) {
+  bool poisoned = false;
+  absl::Duration work;
+  for (const JobPlan& job : plan.jobs) {
+    poisoned |= job.poisoned();
+    for (const ItemPlan& item : job.items) work += item.takes * (1 + item.put_offs);
+  }
+  return plan.faults_end + (poisoned ? kPatienceWithPoison : kPatience) + 2 * work;
+}
+
 bool Broken(const Plan& plan, metrics::Registry& metrics) { return !Play(plan, metrics).broken.empty(); }
 
 // Takes out of `list` what can go, larger runs first.
@@ -129,9 +139,7 @@ Result Play(const Plan& plan, metrics::Registry& metrics, std::FILE* trace) {
   for (const Fault& fault : plan.faults) {
     world.timeline.At(fault.at, [&world, &fault] { Strike(world, fault); });
   }
-  const bool poisoned =
-      std::any_of(plan.jobs.begin(), plan.jobs.end(), [](const JobPlan& job) { return job.poisoned(); });
-  const absl::Time deadline = plan.faults_end + (poisoned ? kPatienceWithPoison : kPatience);
+  const absl::Time deadline = Deadline(plan);
   while (world.promises.broken().empty() && !(world.promises.AllEnded() && !world.faulty())) {
     if (!world.timeline.Step()) break;
     if (world.timeline.now() > deadline || world.timeline.happened() > kMaxSteps) {
