@@ -191,7 +191,8 @@ void Promises::CheckRow(JobTruth& job, const core::Shard& row) {
   if (row.epoch > lease.epoch && !lease.holder.empty()) {
     const auto grant = shard.grants.find(lease.epoch);
     const bool known = grant != shard.grants.end();
-    bool over = known && grant->second.handed_back;
+    // A pause and its end may be one transaction, of which nothing is seen but what it took back.
+    bool over = known && (grant->second.handed_back || job.pause_asked);
     if (known && !over) {
       over = true;
       for (uint32_t offset = 0; offset < row.items; ++offset) {
@@ -215,14 +216,11 @@ void Promises::CheckRow(JobTruth& job, const core::Shard& row) {
   shard.row = row;
 }
 
-// What was leased is taken back at once.
-void Promises::CheckPaused(JobTruth& job) {
+void Promises::CheckPaused(const JobTruth& job) {
   for (const core::Shard& row : job.rows) {
     if (row.state == core::ShardState::kLeased) {
       return Break("%s is leased to %s, and its job is paused", Name(row.key), row.holder);
     }
-    auto& grants = job.shards[row.key.shard].grants;
-    if (const auto grant = grants.find(row.epoch); grant != grants.end()) grant->second.handed_back = true;
   }
 }
 

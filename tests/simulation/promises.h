@@ -66,6 +66,7 @@ class Promises {
   void JobAcknowledged(const std::string& job, store::Store& store);
   void ShardAcknowledged(const std::string& job, uint64_t items_then, store::Store& store);
   void EndAcknowledged(const std::string& job, core::JobState state, store::Store& store);
+  void PauseAsked(const std::string& job) { jobs_[job].pause_asked = true; }
   void PauseAcknowledged(const std::string& job, store::Store& store);
 
   // --- What passed the network --------------------------------------------------------------------------------
@@ -120,6 +121,7 @@ class Promises {
     std::optional<core::JobState> acknowledged_end;
     std::optional<core::JobRecord> found;  // By the last Look.
     bool was_paused = false;               // By the one before.
+    bool pause_asked = false;              // Its leases may be taken back.
     std::vector<core::Shard> rows;         // By the last Look.
     uint64_t seq = 0;
     std::vector<size_t> payloads;  // Hashes, by commit_seq - 1.
@@ -133,7 +135,7 @@ class Promises {
   void CheckJob(const std::string& id, JobTruth& job, store::Store& store);
   void CheckRow(JobTruth& job, const core::Shard& row);
   void CheckLost(ShardTruth& shard, const core::Shard& row);
-  void CheckPaused(JobTruth& job);
+  void CheckPaused(const JobTruth& job);
   void TakeChunk(const std::string& id, JobTruth& job, const core::StoredChunk& chunk);
   void CheckOrigin(const std::string& id, JobTruth& job, ShardTruth& shard, const core::StoredChunk& chunk);
   void CheckCounters(const std::string& id, const JobTruth& job);

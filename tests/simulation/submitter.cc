@@ -213,6 +213,7 @@ void Submitter::Pause() {
   if (resuming_) return;
   if (!created_) return Again(absl::Seconds(1), [this] { Pause(); });
   At([this](CoordinatorNode& coordinator) {
+    world_.promises.PauseAsked(plan_.id);
     coordinator.ledger().PauseJob(plan_.id, true, [this](const absl::StatusOr<core::Job>& job) {
       if (absl::IsFailedPrecondition(job.status())) return;  // It has ended.
       if (!job.ok()) {
