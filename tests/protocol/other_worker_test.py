@@ -246,8 +246,8 @@ class OtherWorkerTest(harness.ClusterTest):
         job = self.submit(4)
         worker = self.worker()
         lease = self.lease_of(worker, job)
+        worker.report(draining=True)  # First, or what is handed back might be given to it again.
         worker.hand_back(lease)
-        worker.report(draining=True)
         worker.stream.close_sending()
         with self.assertRaises(StopIteration):
             while True:
