@@ -48,7 +48,7 @@ TEST_F(CoordinatorTest, MetricsSayWhatTheLedgerHolds) {
   for (const char* line :
        {"imgfleet_coordinator_jobs{state=\"RUNNING\"} 1", "imgfleet_coordinator_jobs{state=\"CANCELLED\"} 1",
         "imgfleet_coordinator_jobs{state=\"FAILED\"} 0", "imgfleet_coordinator_leases 1",
-        "imgfleet_coordinator_outcomes_total{reason=\"\"} 1",
+        "imgfleet_coordinator_items_pending 1", "imgfleet_coordinator_outcomes_total{reason=\"\"} 1",
         "imgfleet_coordinator_outcomes_total{reason=\"TIMEOUT\"} 1",
         "imgfleet_coordinator_chunks_total{code=\"STALE\"} 1", "imgfleet_coordinator_leases_lapsed_total 0",
         "imgfleet_coordinator_chunk_commit_seconds_count 4"}) {

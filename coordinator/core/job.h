@@ -38,6 +38,9 @@ inline uint64_t Outcomes(const Job& job) { return job.counts.succeeded + job.cou
 inline uint64_t OwnItems(const Job& job) { return job.items - job.absent; }
 inline uint64_t OpenItems(const Job& job) { return OwnItems(job) - Outcomes(job); }
 
+// Those of them that workers are owed for: none of a job that is paused or has ended.
+inline uint64_t PendingItems(const Job& job) { return Ended(job.state) || job.paused ? 0 : OpenItems(job); }
+
 // Whether something of it may be leased.
 inline bool Leasable(const JobRecord& record) {
   return !Ended(record.job.state) && !record.job.paused && record.ready_shards > 0;

@@ -99,6 +99,7 @@ struct OwnerUse {
 struct Census {
   std::map<JobState, uint64_t> jobs;  // States without a job may be missing.
   uint64_t leases = 0;                // LEASED shards.
+  uint64_t items_pending = 0;         // What core::PendingItems says of its jobs, added up.
 };
 
 struct ShardKey {

@@ -22,6 +22,10 @@ LedgerMetrics::LedgerMetrics(store::Ledger& ledger, metrics::Registry& metrics)
       lapsed_(metrics.Counter("imgfleet_coordinator_leases_lapsed_total",
                               "Leases that ran out, their worker silent or gone.")),
       leases_(metrics.Gauge("imgfleet_coordinator_leases", "Leases that are held.")),
+      items_pending_(metrics.Gauge(
+          "imgfleet_coordinator_items_pending",
+          "Items in the store without an outcome, of jobs that have not ended and are not paused; the "
+          "same at each coordinator of a store.")),
       refreshing_(metrics.OnRender([this] { Refresh(); })) {}
 
 void LedgerMetrics::Count(const store::Ledger::Changes& changes) {
@@ -39,6 +43,7 @@ void LedgerMetrics::Refresh() {
   const absl::StatusOr<core::Census> census = ledger_.TakeCensus();
   if (!census.ok()) return;
   leases_.Set(static_cast<double>(census->leases));
+  items_pending_.Set(static_cast<double>(census->items_pending));
   for (int state = v1::Job::READING; state <= v1::Job::State_MAX; ++state) {
     const auto found = census->jobs.find(static_cast<core::JobState>(state));
     metrics_

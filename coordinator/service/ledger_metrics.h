@@ -5,9 +5,10 @@
 //   imgfleet_coordinator_leases_lapsed_total      leases that ran out
 //   imgfleet_coordinator_jobs{state}              jobs in the store
 //   imgfleet_coordinator_leases                   leases that are held
+//   imgfleet_coordinator_items_pending            items that workers are owed for: the backlog, to scale by
 //
-// Counters count what this coordinator committed; the two gauges are read from the store when they are asked for, so
-// coordinators that share a store show the same.
+// Counters count what this coordinator committed; the gauges are read from the store when they are asked for, so
+// coordinators that share a store show the same. They cost as much as there are jobs that have not ended, and leases.
 #pragma once
 
 #include <memory>
@@ -34,6 +35,7 @@ class LedgerMetrics {
   prometheus::Counter& fetched_bytes_;
   prometheus::Counter& lapsed_;
   prometheus::Gauge& leases_;
+  prometheus::Gauge& items_pending_;
   const std::shared_ptr<void> refreshing_;
 };
 

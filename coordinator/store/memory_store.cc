@@ -73,6 +73,7 @@ class MemoryStore final : public Store {
     core::Census census;
     for (const auto& [id, row] : tables_.jobs) {
       if (!row.record.job.expired) ++census.jobs[row.record.job.state];
+      census.items_pending += core::PendingItems(row.record.job);
     }
     census.leases = tables_.leases.size();
     return census;

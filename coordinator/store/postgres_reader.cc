@@ -62,6 +62,8 @@ absl::StatusOr<core::Census> PostgresReader::TakeCensus() {
   }
   ASSIGN_OR_RETURN(Rows leases, leases_.Run());
   if (leases.Next()) census.leases = static_cast<uint64_t>(leases.Int(0));
+  ASSIGN_OR_RETURN(Rows pending, pending_.Run());
+  if (pending.Next()) census.items_pending = static_cast<uint64_t>(pending.Int(0));
   return census;
 }
 

@@ -67,6 +67,9 @@ class PostgresReader {
                        "WHERE total <= $3 OR place = 1 ORDER BY commit_seq"};
   Statement jobs_by_state_{*connection_, "SELECT state, count(*) FROM jobs WHERE NOT expired GROUP BY state"};
   Statement leases_{*connection_, "SELECT count(*) FROM shards WHERE state = 2"};
+  Statement pending_{*connection_,
+                     "SELECT coalesce(sum(items - absent - succeeded - failed), 0)::bigint FROM jobs "
+                     "WHERE state <= 2 AND NOT paused"};
   Statement begin_{*connection_, "BEGIN ISOLATION LEVEL REPEATABLE READ"};
   Statement commit_{*connection_, "COMMIT"};
   Statement shard_at_{

@@ -71,9 +71,12 @@ absl::StatusOr<core::Census> SqliteReader::TakeCensus() {
       census.jobs[static_cast<core::JobState>(rows.Int(0))] = static_cast<uint64_t>(rows.Int(1));
     }
   }
-  Rows rows = leases_.Run();
-  ASSIGN_OR_RETURN(const bool more, rows.Next());
-  if (more) census.leases = static_cast<uint64_t>(rows.Int(0));
+  for (const auto& [statement, number] :
+       {std::pair{&leases_, &census.leases}, std::pair{&pending_, &census.items_pending}}) {
+    Rows rows = statement->Run();
+    ASSIGN_OR_RETURN(const bool more, rows.Next());
+    if (more) *number = static_cast<uint64_t>(rows.Int(0));
+  }
   return census;
 }
 

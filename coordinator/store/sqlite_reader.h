@@ -55,6 +55,9 @@ class SqliteReader {
                            "SELECT state, count(*) FROM jobs INDEXED BY jobs_by_state "
                            "WHERE expired = 0 GROUP BY state"};
   Statement leases_{*connection_, "SELECT count(*) FROM shards INDEXED BY shards_leased WHERE state = 2"};
+  Statement pending_{*connection_,
+                     "SELECT coalesce(sum(items - absent - succeeded - failed), 0) FROM jobs "
+                     "INDEXED BY jobs_open WHERE state <= 2 AND paused = 0"};
   Statement shard_at_{
       *connection_,
       "SELECT shard, first_index, items, state, absent FROM shards INDEXED BY shards_by_index "

@@ -265,6 +265,26 @@ TEST_P(StoreTest, CensusCountsJobsByStateAndLeases) {
   EXPECT_EQ(census->leases, 2u);
 }
 
+TEST_P(StoreTest, CensusCountsItemsThatWorkersAreOwedFor) {
+  EXPECT_EQ(store_->TakeCensus()->items_pending, 0u);
+  Transact([&](Transaction& transaction) {
+    core::JobRecord reading = JobRow("a"), running = JobRow("b"), paused = JobRow("c"), ended = JobRow("d");
+    reading.job.items = 10;
+    reading.job.absent = 3;
+    reading.job.counts.succeeded = 1;
+    reading.job.counts.failed = 2;
+    running.job.state = paused.job.state = core::JobState::kRunning;
+    running.job.items = 100;
+    paused.job.items = 1000;
+    paused.job.paused = true;
+    ended.job.state = core::JobState::kCancelled;
+    ended.job.items = 10'000;
+    for (const core::JobRecord& job : {reading, running, paused, ended})
+      ASSERT_TRUE(transaction.InsertJob(job).ok());
+  });
+  EXPECT_EQ(store_->TakeCensus()->items_pending, 4u + 100u);
+}
+
 TEST_P(StoreTest, ChunksAreReadByCommitAndByShard) {
   Transact([&](Transaction& transaction) {
     core::JobRecord job = JobRow("job");
