@@ -33,6 +33,12 @@ constexpr int kKeepaliveTimeoutMs = 5'000;
 constexpr int kMinPingIntervalMs = 5'000;
 // Inline lists, upload messages and chunks stay below; so does what we send.
 constexpr int kMaxMessageBytes = 8 << 20;
+// Behind an address that stands for several coordinators a client stays where its connection is, so after a restart all
+// would stay with those that were there. A connection that has reached this part of max_stream_age takes no new calls:
+// the client makes another, to whichever coordinator comes. gRPC varies that by a tenth either way, so it is over before
+// a stream ends for its age (0.9 to 1 of it), and the worker's next stream is on a new connection. No grace is set:
+// calls and streams go on, on the old one, for as long as they last.
+constexpr double kConnectionAge = 0.8;
 // For calls in work when the coordinator stops.
 constexpr absl::Duration kShutdownGrace = absl::Seconds(3);
 
@@ -114,9 +120,12 @@ class Coordinator::Parts {
     workers_.OnWorkerLeft([this] { express_.WorkerLeft(); });
   }
 
-  absl::Status Serve(const config::HostPort& listen) {
+  absl::Status Serve(const config::HostPort& listen, absl::Duration max_stream_age) {
     grpc::ServerBuilder builder;
     if (!listen.empty()) {
+      builder.AddChannelArgument(
+          GRPC_ARG_MAX_CONNECTION_AGE_MS,
+          static_cast<int>(absl::ToInt64Milliseconds(max_stream_age * kConnectionAge)));
       grpc::EnableDefaultHealthCheckService(true);
       grpc::reflection::InitProtoReflectionServerBuilderPlugin();
       builder.AddListeningPort(listen.ToString(), grpc::InsecureServerCredentials(), &port_);
@@ -205,7 +214,7 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(const Options& o
   if (!options.list_roots.empty()) RETURN_IF_ERROR(CheckListRoots(options.list_roots));
   ASSIGN_OR_RETURN(std::unique_ptr<store::Store> store, store::OpenStore(options.store, clock));
   auto parts = std::make_unique<Parts>(options, std::move(store), metrics, clock);
-  if (const absl::Status served = parts->Serve(options.listen); !served.ok()) {
+  if (const absl::Status served = parts->Serve(options.listen, options.max_stream_age); !served.ok()) {
     parts->Shutdown();
     return served;
   }

@@ -47,9 +47,10 @@ class Coordinator {
     std::vector<std::string> origin_limits;  // HOST=CONCURRENCY[,RATE/s], of all workers together.
     core::Quotas quotas;
     absl::Duration retention = absl::InfiniteDuration();  // Of jobs that have ended.
-    absl::Duration max_stream_age = absl::Minutes(10);    // Of a worker's stream.
-    int list_threads = 2;                                 // Parse lists.
-    int read_threads = 2;                                 // Read results and events.
+    // Of a worker's stream. A connection is to be renewed a little before, see Serve in the .cc.
+    absl::Duration max_stream_age = absl::Minutes(10);
+    int list_threads = 2;  // Parse lists.
+    int read_threads = 2;  // Read results and events.
   };
 
   // `metrics` and `clock` must outlive it. Fails where the store cannot be opened, a list folder is none, or the address

@@ -70,6 +70,9 @@ struct Settings {
                   "What all workers together may ask of a host: requests at a time, and a second.");
     program.Duration("lease-period", &coordinator.lease_period, absl::Seconds(1), absl::Hours(1),
                      "How long a worker's lease holds without a word from it.");
+    program.Duration("max-stream-age", &coordinator.max_stream_age, absl::Seconds(1), absl::Hours(24),
+                     "How long a worker's stream lasts, and connections a little less, before it is to "
+                     "connect again: so load spreads over the coordinators behind one address.");
     program.Texts("quota", "OWNER=QUOTA", &quotas,
                   "What an owner may have going at a time: alice=jobs:10,items:1000000.",
                   [](const std::string& text) {
