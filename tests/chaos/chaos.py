@@ -21,6 +21,7 @@ sys.path[:0] = ["tests/cluster", "tests/origin", "tests/chaos"]
 import fleet as fleets  # noqa: E402
 import harness  # noqa: E402
 import reference_list  # noqa: E402
+import ruler  # noqa: E402
 import watcher as watchers  # noqa: E402
 
 RECOVERY_SECONDS = fleets.LEASE_SECONDS + 5
@@ -222,32 +223,15 @@ class Chaos:
     # --- Promises -----------------------------------------------------------------------------------------------------------
 
     def compare(self, job, path, watcher):
-        state = self.job(job)
-        hold((state["state"], state["items"]) == ("COMPLETED", self.items), f"the job ended as {state}")
-        outcomes = self.results(job)
-        hold([outcome["index"] for outcome in outcomes] == list(range(self.items)), "indices are missing or come twice")
-        urls = reference_list.read(path)
         log = self.fleet.origin_log(f"/{self.jobs}/")
-        self.refetched += refetched(log)
-        for outcome in outcomes:
-            hold(urls.get(outcome["id"]) == outcome["url"], f"{outcome['id']} is not {outcome['url']}")
-            difference = reference_list.difference(outcome, log[reference_list.path_of(outcome["url"])])
-            hold(difference is None, f"{difference}: {outcome}")
-        self.count(state, outcomes)
-        watcher.compare(outcomes)
+        self.refetched += ruler.refetched(log)
+        found = ruler.problems(self.job(job), self.results(job), watcher.events, reference_list.read(path), log)
+        hold(not found, f"{len(found)} problems, such as: {found[:5]}")
 
     def results(self, job):
         status, _, body = self.ask("GET", f"/api/v1/jobs/{job}/results")
         hold(status == 200, f"results: {status}")
         return [json.loads(line) for line in body.splitlines()]
-
-    def count(self, state, outcomes):
-        reasons = collections.Counter(o["error"]["reason"] for o in outcomes if o["status"] == "error")
-        failed = sum(reasons.values())
-        hold((state["succeeded"], state["failed"]) == (len(outcomes) - failed, failed), f"{state} counts {failed} failures")
-        hold(state["reasons"] == dict(reasons), f"{state['reasons']} where outcomes say {dict(reasons)}")
-        fetched = sum(outcome.get("fetched_bytes", 0) for outcome in outcomes)
-        hold(state["fetched_bytes"] == fetched, f"{state['fetched_bytes']} bytes where outcomes say {fetched}")
 
 
 KILLS = ("kill_worker", "kill_coordinator", "kill_gateway", "kill_worker", "kill_all_workers", "kill_coordinator", "kill_everything")
@@ -290,11 +274,6 @@ def play(store, faults, seed, items, say=print):
             say(f"job {chaos.jobs}: {left - len(faults)} faults, {items} items, all as the origin served them")
     report(chaos, begun, say)
     return chaos
-
-
-def refetched(log):
-    """Items of which the origin served more than one image: a double would have shown in them."""
-    return sum(len({row["etag"] for row in rows if row["kind"] == "image"}) > 1 for rows in log.values())
 
 
 def report(chaos, begun, say):

@@ -115,12 +115,12 @@ class Log:
         self.bytes_sent = 0
         self.statuses = {}
 
-    def add(self, path, answer, status, sent):
+    def add(self, path, answer, status, sent, client=""):
         self.requests += 1
         self.bytes_sent += sent
         self.statuses[status] = self.statuses.get(status, 0) + 1
         if self.keep:
-            self.entries.append((path, answer, status))
+            self.entries.append((path, answer, status, client))
 
     def refused(self):
         """A request was answered 429, whatever it asked for. Counted, not kept."""
@@ -128,11 +128,12 @@ class Log:
         self.statuses[429] = self.statuses.get(429, 0) + 1
 
     def rows(self, prefix=""):
-        """One dictionary an answer for paths that begin so; `status` is what was sent, 206 for a range."""
-        for path, answer, status in self.entries:
+        """One dictionary an answer for paths that begin so; `status` is what was sent, 206 for a range, `client` the address
+        that asked."""
+        for path, answer, status, client in self.entries:
             if not path.startswith(prefix):
                 continue
-            row = {"path": path, "attempt": answer.attempt, "status": status, "kind": answer.kind,
+            row = {"path": path, "attempt": answer.attempt, "status": status, "kind": answer.kind, "client": client,
                    "size_bytes": len(answer.body), "etag": answer.etag or "", "content_type": answer.content_type,
                    "sha256": hashlib.sha256(answer.body).hexdigest()}
             if answer.image:

@@ -121,7 +121,7 @@ class Origin:
         self.rates = collections.deque(maxlen=60)  # (second, answers begun in it)
         self.connections = 0
 
-    def respond(self, method, target, headers):
+    def respond(self, method, target, headers, client):
         if target.startswith("/_origin/"):
             return self.tell(target)
         if method not in ("GET", "HEAD"):
@@ -139,7 +139,7 @@ class Origin:
         if manner == "cut":
             answer = dataclasses.replace(answer, body=answer.body[:len(answer.body) * 3 // 5])
         status, reply = self.in_http(answer, headers, if_range, method == "HEAD", manner)
-        self.log.add(path, answer, status, len(reply))
+        self.log.add(path, answer, status, len(reply), client)
         self.count()
         return reply
 
@@ -196,9 +196,11 @@ class Connection(asyncio.Protocol):
         self.buffer = bytearray()
         self.waiting = False  # An answer is due: the next request stays in the buffer.
         self.transport = None
+        self.client = None  # Its address.
 
     def connection_made(self, transport):
         self.transport = transport
+        self.client = transport.get_extra_info("peername")[0]
         self.origin.connections += 1
 
     def data_received(self, data):
@@ -224,7 +226,7 @@ class Connection(asyncio.Protocol):
                 self.transport.write(render(400, [("Connection", "close")]))
                 self.transport.close()
                 return
-            reply = self.origin.respond(method, target, headers)
+            reply = self.origin.respond(method, target, headers, self.client)
             close = headers.get("connection", "").lower() == "close" or isinstance(reply, LastReply)
             if self.delay and not target.startswith("/_origin/"):
                 self.waiting = True
@@ -244,20 +246,24 @@ class Connection(asyncio.Protocol):
 
 
 def make_certificates(folder, hosts):
-    """A certificate authority and a server certificate for `hosts` below `folder`: (CA file, server file)."""
+    """A certificate authority and a server certificate for `hosts` below `folder`, if there are none
+    yet: (CA file, server file, its key)."""
     folder = pathlib.Path(folder)
     ca, ca_key, server, request = (str(folder / n) for n in ("ca.pem", "ca.key", "server.pem", "server.csr"))
+    server_key = str(folder / "server.key")
+    if os.path.exists(server):
+        return ca, server, server_key
     names = [f"IP:{h}" if re.fullmatch(r"[\d.]+|.*:.*", h) else f"DNS:{h}" for h in hosts]
     extensions = folder / "extensions"
     extensions.write_text("subjectAltName=" + ",".join(names) + "\nbasicConstraints=CA:false\n")
     new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     for command in (
             ["req", "-x509", *new_key, "-keyout", ca_key, "-out", ca, "-days", "30", "-subj", "/CN=Test origin CA"],
-            ["req", *new_key, "-keyout", str(folder / "server.key"), "-out", request, "-subj", "/CN=test origin"],
+            ["req", *new_key, "-keyout", server_key, "-out", request, "-subj", "/CN=test origin"],
             ["x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-days", "30",
              "-extfile", str(extensions), "-out", server]):
         subprocess.run(["openssl", *command], check=True, stderr=subprocess.PIPE)
-    return ca, server, str(folder / "server.key")
+    return ca, server, server_key
 
 
 def paths_of_list(file):
@@ -278,10 +284,11 @@ def parse_arguments():
     parser.add_argument("--folder", help="answer with the files of this folder")
     parser.add_argument("--images", type=int, default=200, help="how many distinct images to make (default 200)")
     parser.add_argument("--image-cache", help="folder that keeps the images between runs")
+    parser.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="to listen at (default 127.0.0.1)")
     parser.add_argument("--http", type=int, default=0, metavar="PORT", help="0 (default) takes a free one")
     parser.add_argument("--https", type=int, metavar="PORT", help="also listen with TLS")
     parser.add_argument("--host", action="append", default=[], help="a name for the certificate; repeatable")
-    parser.add_argument("--tls-dir", help="where the certificates are put (default: a temporary folder)")
+    parser.add_argument("--tls-dir", help="where the certificates are put, or lie (default: a temporary folder)")
     parser.add_argument("--delay-ms", type=float, default=0, help="wait before each answer")
     parser.add_argument("--ignore-range", action="store_true")
     parser.add_argument("--rate", type=float, metavar="N", help="allow N requests a second and answer 429 to the others")
@@ -309,7 +316,7 @@ async def serve(args):
         loop.add_signal_handler(number, stop.set)
 
     async def listen(port, context=None):
-        server = await loop.create_server(lambda: Connection(origin, args.delay_ms / 1000), "127.0.0.1", port,
+        server = await loop.create_server(lambda: Connection(origin, args.delay_ms / 1000), args.bind, port,
                                           ssl=context, backlog=4096)
         return server.sockets[0].getsockname()[1]
 
