@@ -2,6 +2,7 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
 #include <exception>
 #include <utility>
@@ -33,6 +34,8 @@ namespace http = beast::http;
 constexpr auto kResult = asio::as_tuple(asio::use_awaitable);
 constexpr absl::Duration kLookInterval = absl::Milliseconds(500);
 constexpr absl::Duration kLinger = absl::Seconds(2);
+// What a request may be on its way when the server stops.
+constexpr absl::Duration kOnItsWay = absl::Seconds(1);
 
 absl::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
 
@@ -96,12 +99,13 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   }
 
   Task<void> Run() override;
+  void Dismiss() override { dismissed_ = true; }
   void Drain() override {
-    draining_ = true;
-    if (idle_) stream_.close();
+    dismissed_ = draining_ = true;
+    if (idle_) Arm(std::max(quiet_since_ + kOnItsWay - context_.clock.Boot(), absl::ZeroDuration()));
   }
   void Break() override {
-    draining_ = true;
+    dismissed_ = draining_ = true;
     if (response_ != nullptr) response_->client_gone().Notify();
     stream_.close();
   }
@@ -117,7 +121,7 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
     co_return absl::CancelledError(absl::StrCat("the client is gone: ", error.message()));
   }
 
-  bool draining() const { return draining_; }
+  bool dismissed() const { return dismissed_; }
   const Clock& clock() const { return context_.clock; }
 
  private:
@@ -125,6 +129,7 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
 
   Task<bool> ServeOne();
   Task<bool> AwaitRequest();
+  bool HasUnread();
   Task<bool> ReadRequest(Parser& parser);
   Task<beast::error_code> ReadWithContinue(Parser& parser);
   Task<void> Refuse(unsigned code, absl::string_view reason, absl::string_view detail);
@@ -144,7 +149,9 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
   bool late_ = false;   // It ran out.
   beast::flat_buffer buffer_;
   HttpResponse* response_ = nullptr;
-  bool idle_ = false;
+  bool idle_ = false;       // Waits for a request,
+  absl::Time quiet_since_;  // since then.
+  bool dismissed_ = false;
   bool draining_ = false;
 };
 
@@ -152,7 +159,7 @@ class HttpConnection final : public Connection, public std::enable_shared_from_t
 
 std::string HttpResponse::HeadText(const Head& head, absl::string_view framing) {
   code_ = head.code;
-  keep_alive_ = keep_alive_ && !connection_.draining();
+  keep_alive_ = keep_alive_ && !connection_.dismissed();
   std::string text = absl::StrCat("HTTP/1.1 ", head.code, " ", ReasonPhrase(head.code), "\r\n");
   AppendHeader(
       "Date",
@@ -219,6 +226,8 @@ Task<void> HttpConnection::Run() {
   beast::error_code ignored;
   look_.cancel();
   Disarm();
+  // What was pipelined behind an answer that said that it is the last.
+  if (stream_.socket().is_open() && (buffer_.size() > 0 || HasUnread())) co_await Linger();
   stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
   stream_.close();
 }
@@ -278,14 +287,20 @@ Task<bool> HttpConnection::ServeOne() {
 
 // Whether there is something to read; false: the client has left, was idle for too long, or the server stops.
 Task<bool> HttpConnection::AwaitRequest() {
-  if (draining_) co_return false;
   if (buffer_.size() > 0) co_return true;  // Pipelined.
-  Arm(context_.limits.idle_timeout);
+  quiet_since_ = context_.clock.Boot();
+  Arm(draining_ ? std::min(kOnItsWay, context_.limits.idle_timeout) : context_.limits.idle_timeout);
   idle_ = true;
   const auto [error] = co_await stream_.socket().async_wait(asio::socket_base::wait_read, kResult);
   idle_ = false;
   Disarm();
-  co_return !error && !late_;
+  // A request that came just then is answered.
+  co_return (!error && !late_) || HasUnread();
+}
+
+bool HttpConnection::HasUnread() {
+  beast::error_code error;
+  return stream_.socket().is_open() && stream_.socket().available(error) > 0 && !error;
 }
 
 Task<beast::error_code> HttpConnection::ReadWithContinue(Parser& parser) {

@@ -47,7 +47,11 @@ class Connection {
   virtual ~Connection() = default;
   // Serves until either side ends it.
   virtual Task<void> Run() = 0;
-  // The answer being given is the last one; an idle connection ends at once.
+  // Each answer from here on asks its client to connect anew (Connection: close) and is the connection's last. One that is
+  // idle stays open, and what comes on it is answered so.
+  virtual void Dismiss() = 0;
+  // As Dismiss, and ends once it is quiet: a connection that was opened, or answered without being told that it closes,
+  // less than a second ago may have a request on its way, which is waited for so long.
   virtual void Drain() = 0;
   // Ends it now; a handler at work is told that its client is gone.
   virtual void Break() = 0;

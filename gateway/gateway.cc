@@ -64,6 +64,11 @@ class Gateway::Parts {
     return absl::UnavailableError("the coordinator cannot be reached");
   }
 
+  void BeginDrain() {
+    stopping_ = true;
+    server_->Dismiss();
+  }
+
   void Shutdown(absl::Duration grace) {
     stopping_ = true;
     if (server_ != nullptr) server_->Stop(grace);
@@ -108,6 +113,7 @@ absl::StatusOr<std::unique_ptr<Gateway>> Gateway::Start(const Options& options,
 
 const config::HostPort& Gateway::address() const { return parts_->server().address(); }
 absl::Status Gateway::Ready() { return parts_->Ready(); }
+void Gateway::BeginDrain() { parts_->BeginDrain(); }
 void Gateway::Shutdown(absl::Duration grace) { parts_->Shutdown(grace); }
 
 std::shared_ptr<grpc::Channel> ConnectToCoordinators(const std::string& target) {

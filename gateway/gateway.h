@@ -41,9 +41,12 @@ class Gateway {
   // Where it listens, with the port that the system chose where that was 0.
   const config::HostPort& address() const;
 
-  // OK where the coordinator can be reached and Shutdown was not called.
+  // OK where the coordinator can be reached and neither of the two below was called.
   absl::Status Ready();
 
+  // Not ready from here on. Everything is served as before, but answers ask their clients to connect anew (Connection:
+  // close): to another gateway, once whoever sends clients here has noticed.
+  void BeginDrain();
   // Not ready from here on; accepts nothing more, lets requests in work end for as long as `grace`, breaks
   // off what is left. Returns when all is quiet.
   void Shutdown(absl::Duration grace);

@@ -19,6 +19,7 @@ struct Settings {
   gateway::Options gateway;
   std::vector<config::HostPort> coordinators{{"127.0.0.1", 7070}};
   bool allow_anonymous = false;
+  absl::Duration drain_delay = absl::ZeroDuration();
   absl::Duration drain_timeout = absl::Seconds(25);
   config::Daemon daemon{{"127.0.0.1", 9090}};
 
@@ -45,8 +46,15 @@ struct Settings {
                      "How long a connection may stay open without a request.");
     program.Duration("write-timeout", &gateway.limits.write_timeout, absl::Milliseconds(100), absl::Hours(1),
                      "How long a client may read nothing of an answer.");
-    program.Duration("drain-timeout", &drain_timeout, absl::ZeroDuration(), absl::Hours(1),
-                     "How long requests in work may go on after SIGTERM.");
+    program.Duration(
+        "drain-delay", &drain_delay, absl::ZeroDuration(), absl::Hours(1),
+        "How long everything is still served after SIGTERM, not ready at once and asking clients to connect "
+        "anew (Connection: close): for whoever sends clients here to notice, as Kubernetes' Services and "
+        "load balancers do within seconds.");
+    program.Duration(
+        "drain-timeout", &drain_timeout, absl::ZeroDuration(), absl::Hours(1),
+        "How long requests in work may go on after that. Both together are to be less than what the process "
+        "is given to end: Kubernetes' terminationGracePeriodSeconds, systemd's TimeoutStopSec.");
     program.AddDaemon(&daemon);
     program.Check([this] {
       if (gateway.listen.IsLoopback() || allow_anonymous) return absl::OkStatus();
@@ -87,7 +95,10 @@ int Main(int argc, char** argv) {
             *admin == nullptr ? "off" : (*admin)->address().ToString());
 
   const int signal_number = stop.Wait();
-  log::Info("draining signal=%d timeout=%s", signal_number, absl::FormatDuration(settings.drain_timeout));
+  log::Info("draining signal=%d delay=%s timeout=%s", signal_number,
+            absl::FormatDuration(settings.drain_delay), absl::FormatDuration(settings.drain_timeout));
+  serving.BeginDrain();
+  stop.Delay(settings.drain_delay);
   serving.Shutdown(settings.drain_timeout);
   log::Info("stopped");
   return 0;

@@ -60,25 +60,27 @@ class Server::Loops {
   }
 
   void Run() {
+    {
+      absl::MutexLock lock(&mutex_);
+      accepting_ = true;
+    }
     asio::co_spawn(loops_.front()->io, Accept(), asio::detached);
     for (auto& loop : loops_) loop->thread = std::thread([&loop = *loop] { loop.io.run(); });
   }
 
+  void Dismiss() { Enter(Phase::kDismissing); }
+
   void Stop(absl::Duration grace) {
     if (std::exchange(stopped_, true)) return;
+    asio::post(loops_.front()->io, [this] { AcceptTheLast(); });
+    Enter(Phase::kDraining);
     {
       absl::MutexLock lock(&mutex_);
-      draining_ = true;
-    }
-    asio::post(loops_.front()->io, [this] { acceptor_->close(); });
-    EachConnection([](Connection& connection) { connection.Drain(); });
-    {
-      absl::MutexLock lock(&mutex_);
-      if (!mutex_.AwaitWithTimeout(absl::Condition(this, &Loops::Quiet), grace)) {
+      if (!mutex_.AwaitWithTimeout(absl::Condition(this, &Loops::Quiet), grace) && open_ > 0) {
         log::Warning("%d connections are broken off after %s of grace", open_, absl::FormatDuration(grace));
       }
     }
-    EachConnection([](Connection& connection) { connection.Break(); });
+    Enter(Phase::kBreaking);
     {
       absl::MutexLock lock(&mutex_);
       mutex_.Await(absl::Condition(this, &Loops::Quiet));
@@ -101,16 +103,35 @@ class Server::Loops {
     std::thread thread;
   };
 
-  bool Quiet() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return open_ == 0; }
+  // What connections are told, those to come as well.
+  enum class Phase { kServing, kDismissing, kDraining, kBreaking };
 
-  template <typename Action>
-  void EachConnection(Action action) {
+  bool Quiet() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !accepting_ && open_ == 0; }
+
+  void Enter(Phase phase) {
+    {
+      absl::MutexLock lock(&mutex_);
+      phase_ = phase;
+    }
     for (auto& loop : loops_) {
-      asio::post(loop->io, [&loop = *loop, action] {
-        // A copy: an action may end a connection, which takes itself out of the set.
+      asio::post(loop->io, [&loop = *loop, phase] {
+        // A copy: what it is told may end a connection, which takes itself out of the set.
         const auto connections = loop.connections;
-        for (const auto& connection : connections) action(*connection);
+        for (const auto& connection : connections) Tell(*connection, phase);
       });
+    }
+  }
+
+  static void Tell(Connection& connection, Phase phase) {
+    switch (phase) {
+      case Phase::kServing:
+        return;
+      case Phase::kDismissing:
+        return connection.Dismiss();
+      case Phase::kDraining:
+        return connection.Drain();
+      case Phase::kBreaking:
+        return connection.Break();
     }
   }
 
@@ -118,22 +139,42 @@ class Server::Loops {
     for (size_t turn = 0;; ++turn) {
       Loop& loop = *loops_[turn % loops_.size()];
       auto [error, socket] = co_await acceptor_->async_accept(loop.io, kResult);
-      if (!acceptor_->is_open()) co_return;
+      if (error && !acceptor_->is_open()) break;
       if (error) {
         // Out of descriptors, or the client was gone before it came: neither is worth a busy loop.
         log::Warning("accepting a connection failed: %s", error.message());
         asio::steady_timer timer(acceptor_->get_executor(), std::chrono::milliseconds(100));
         co_await timer.async_wait(kResult);
-        if (!acceptor_->is_open()) co_return;
-        continue;
+      } else {
+        Admit(loop, std::move(socket));
       }
-      if (!Enter()) continue;  // Closes it.
-      asio::post(loop.io,
-                 [this, &loop, socket = std::move(socket)]() mutable { Serve(loop, std::move(socket)); });
+      if (!acceptor_->is_open()) break;
     }
+    absl::MutexLock lock(&mutex_);
+    accepting_ = false;
   }
 
-  bool Enter() {
+  // Closing resets whoever has connected and was not accepted: their requests may be here already.
+  void AcceptTheLast() {
+    boost::system::error_code error;
+    acceptor_->non_blocking(true, error);
+    const auto most = static_cast<size_t>(options_.max_connections);
+    for (size_t turn = 0; !error && turn < most; ++turn) {
+      Loop& loop = *loops_[turn % loops_.size()];
+      tcp::socket socket = acceptor_->accept(loop.io, error);
+      if (!error) Admit(loop, std::move(socket));
+    }
+    // Ends Accept, which may have one more by now.
+    acceptor_->close(error);
+  }
+
+  void Admit(Loop& loop, tcp::socket socket) {
+    if (!HasPlace()) return;  // Closes it.
+    asio::post(loop.io,
+               [this, &loop, socket = std::move(socket)]() mutable { Serve(loop, std::move(socket)); });
+  }
+
+  bool HasPlace() {
     absl::MutexLock lock(&mutex_);
     if (open_ >= options_.max_connections) {
       refused_.Increment();
@@ -148,7 +189,7 @@ class Server::Loops {
     loop.connections.insert(connection);
     {
       absl::MutexLock lock(&mutex_);
-      if (draining_) connection->Drain();
+      Tell(*connection, phase_);
     }
     asio::co_spawn(loop.io, connection->Run(), [this, &loop, connection](std::exception_ptr failed) {
       if (failed) log::Error("a connection ended with an exception");
@@ -171,13 +212,15 @@ class Server::Loops {
 
   absl::Mutex mutex_;
   int open_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  bool accepting_ ABSL_GUARDED_BY(mutex_) = false;
+  Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kServing;
 };
 
 Server::Server(std::unique_ptr<Loops> loops) : loops_(std::move(loops)) {}
 Server::~Server() = default;
 
 const config::HostPort& Server::address() const { return loops_->address(); }
+void Server::Dismiss() { loops_->Dismiss(); }
 void Server::Stop(absl::Duration grace) { loops_->Stop(grace); }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options, const Router& router,

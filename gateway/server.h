@@ -34,8 +34,12 @@ class Server {
   // With the port that the system chose where that was 0.
   const config::HostPort& address() const;
 
-  // Accepts nothing more, ends idle connections, lets answers that are being given end for as long as
-  // `grace`, breaks off what is left, and returns when all is quiet. Once.
+  // From here on each answer asks its client to connect anew: elsewhere, once whoever sends clients here has noticed that
+  // the server is to stop. All else goes on.
+  void Dismiss();
+
+  // Accepts what has connected until now and nothing more, answers what is being asked, ends connections as they become
+  // quiet (connection.h), breaks off what is left after `grace`, and returns when all is quiet. Once.
   void Stop(absl::Duration grace);
 
  private:
