@@ -1,86 +1,62 @@
 #!/usr/bin/python3
-"""The manifests are valid Kubernetes, fit together and are safe; and each check finds the fault it is there for."""
+"""Every overlay, with each component over one, is valid Kubernetes, fits together, is safe, and holds what it should."""
 
-import copy
 import os
-import pathlib
 import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import manifests  # noqa: E402
+import safety  # noqa: E402
+import wiring  # noqa: E402
 
-# The real folder behind Bazel's symbolic links: kustomize follows none that lead out of its folder.
-BASE = os.path.dirname(os.path.realpath(pathlib.Path("k8s/base/kustomization.yaml")))
-OBJECTS = manifests.render(BASE)
-FLAGS = {
-    "imgfleet-coordinator": {"flags": [{"name": "listen"}, {"name": "admin-listen"}, {"name": "store"}, {"name": "spool-limit"},
-                                       {"name": "parquet-memory"}]},
-    "imgfleet-worker": {"flags": [{"name": "coordinator", "env": "IMGFLEET_COORDINATOR"}, {"name": "admin-listen"},
-                                  {"name": "threads"}, {"name": "drain-timeout"}]},
-    "imgfleet-gateway": {"flags": [{"name": "listen"}, {"name": "admin-listen"}, {"name": "allow-anonymous"},
-                                   {"name": "coordinator"}, {"name": "drain-timeout"}]},
-}
+ROLES = [f"{kind}/imgfleet-{role}" for kind in ("Service", "ServiceAccount") for role in ("coordinator", "gateway")] + [
+    "Deployment/imgfleet-gateway", "Deployment/imgfleet-worker", "ServiceAccount/imgfleet-worker", "Namespace/imgfleet"]
+POLICIES = [f"NetworkPolicy/imgfleet-{name}" for name in (
+    "coordinator", "default-deny", "dns", "gateway", "monitoring", "public-internet", "to-coordinator")]
+SCALER = "HorizontalPodAutoscaler/imgfleet-worker"
+DEV = [*ROLES, "StatefulSet/imgfleet-coordinator"]
+PROD = [*ROLES, *POLICIES, SCALER, "Deployment/imgfleet-coordinator", "PriorityClass/imgfleet-serving", "PriorityClass/imgfleet-fetching",
+        *(f"PodDisruptionBudget/imgfleet-{role}" for role in ("coordinator", "gateway", "worker"))]
+HELD = {"dev": DEV, "prod": PROD, "dev with network policies": DEV + POLICIES, "dev with autoscaling": [*DEV, SCALER],
+        "prod with an ingress": [*PROD, "Ingress/imgfleet-gateway"], "prod by backlog": PROD,
+        "prod by hand": [name for name in PROD if name != SCALER]}
 
 
 class ManifestsTest(unittest.TestCase):
-    def test_the_base_has_no_problems(self):
-        self.assertEqual(manifests.problems(OBJECTS), [])
-        self.assertEqual(list(manifests.program_problems(OBJECTS, FLAGS)), [])
+    def test_no_problems(self):
+        for name, objects in manifests.rendered().items():
+            for check in (manifests.schema_problems, wiring.problems, safety.problems):
+                with self.subTest(name, check=check.__name__):
+                    self.assertEqual(list(check(objects)), [])
 
-    def test_the_base_has_all_three_roles(self):
-        self.assertEqual(sorted(map(manifests.name_of, OBJECTS)), [
-            "Deployment/imgfleet-gateway", "Deployment/imgfleet-worker", "Service/imgfleet-coordinator",
-            "Service/imgfleet-gateway", "StatefulSet/imgfleet-coordinator"])
+    def test_everything_that_can_be_applied_is_rendered(self):
+        folders = {str(path.parent.relative_to(manifests.TOP)) for path in manifests.TOP.glob("k8s/*/*/kustomization.yaml")}
+        rendered = {part if "/" in part else f"k8s/components/{part}" for parts in manifests.RENDERED.values() for part in parts}
+        self.assertLessEqual(folders, rendered | {"k8s/components/autoscaling", "k8s/components/network-policies"})
 
-    def test_scaling_is_not_taken_back(self):
-        worker = next(each for each in OBJECTS if manifests.name_of(each) == "Deployment/imgfleet-worker")
-        self.assertNotIn("replicas", worker["spec"])
+    def test_each_holds_what_it_should(self):
+        for name, held in HELD.items():
+            with self.subTest(name):
+                self.assertEqual(sorted(map(manifests.name_of, manifests.rendered()[name])), sorted(held))
 
-    def found(self, change, name="Deployment/imgfleet-worker"):
-        """What is said once `change` has spoiled one object (and its only container)."""
-        objects = copy.deepcopy(OBJECTS)
-        spoiled = next(each for each in objects if manifests.name_of(each) == name)
-        pod = spoiled["spec"].get("template", {}).get("spec")
-        change(spoiled, pod and pod["containers"][0])
-        found = manifests.problems(objects) + list(manifests.program_problems(objects, FLAGS))
-        self.assertNotEqual(found, [])
-        return "\n".join(found)
+    def test_the_secret_is_the_one_that_prod_says_to_make(self):
+        text = (manifests.TOP / "k8s/overlays/prod/kustomization.yaml").read_text(encoding="utf-8")
+        self.assertEqual(wiring.secrets_told(text), {"imgfleet-postgresql": {"store", "password", "ca.crt"}})
+        self.assertEqual(wiring.secrets_used(manifests.rendered()["prod"]), wiring.secrets_told(text))
+        self.assertEqual(wiring.secrets_used(manifests.rendered()["dev"]), {})
 
-    def test_schema(self):
-        self.assertIn("imagePullPolice", self.found(lambda _, container: container.update(imagePullPolice="Never")))
-        self.assertIn("replicas", self.found(lambda each, _: each["spec"].update(replicas="two")))
+    def test_what_autoscaling_goes_by(self):
+        def metrics(name):
+            return [metric["type"] for metric in manifests.named(manifests.rendered()[name], SCALER)["spec"]["metrics"]]
+        self.assertEqual(metrics("prod"), ["Resource"])
+        self.assertEqual(metrics("prod by backlog"), ["Resource", "External"])
 
-    def test_wiring(self):
-        labels = {"app.kubernetes.io/component": "other"}
-        self.assertIn("does not match its own pods",
-                      self.found(lambda each, _: each["spec"]["template"]["metadata"]["labels"].update(labels)))
-        self.assertIn("matches 0 workloads", self.found(lambda each, _: each["spec"]["selector"].update(labels),
-                                                        "Service/imgfleet-gateway"))
-        self.assertIn("no container port web", self.found(lambda each, _: each["spec"]["ports"][0].update(targetPort="web"),
-                                                          "Service/imgfleet-gateway"))
-        self.assertIn("no label", self.found(lambda each, _: each["metadata"].pop("labels")))
-        self.assertIn("asks port 9999", self.found(lambda _, c: c["livenessProbe"]["httpGet"].update(port=9999)))
-        self.assertIn("asks port 7071", self.found(lambda _, c: c["readinessProbe"]["grpc"].update(port=7071),
-                                                   "StatefulSet/imgfleet-coordinator"))
-        self.assertIn("probe is missing", self.found(lambda _, c: c.pop("livenessProbe")))
-
-    def test_safety(self):
-        self.assertIn("capabilities", self.found(lambda _, c: c["securityContext"].pop("capabilities")))
-        self.assertIn("read-only", self.found(lambda _, c: c["securityContext"].update(readOnlyRootFilesystem=False)))
-        self.assertIn("runAsNonRoot", self.found(lambda each, _: each["spec"]["template"]["spec"].pop("securityContext")))
-        self.assertIn("memory limit", self.found(lambda _, c: c["resources"].pop("limits")))
-        self.assertIn("before --drain-timeout", self.found(
-            lambda each, _: each["spec"]["template"]["spec"].update(terminationGracePeriodSeconds=20)))
-
-    def test_programs(self):
-        self.assertIn("no program imgfleet-wrker", self.found(lambda _, c: c.update(command=["imgfleet-wrker"])))
-        self.assertIn("no flag --drain-time", self.found(lambda _, c: c["args"].append("--drain-time=1s")))
-        self.assertIn("no variable IMGFLEET_NAME",
-                      self.found(lambda _, c: c.update(env=[{"name": "IMGFLEET_NAME", "value": "a"}])))
-        self.assertIn("declares ports [9093]", self.found(lambda _, c: c["ports"][0].update(containerPort=9093)))
-        self.assertIn("names no Service", self.found(lambda _, c: c["args"].append("--coordinator=imgfleet-coordinator:7071")))
-        self.assertIn("lies on no volume", self.found(lambda _, c: c["volumeMounts"].clear(), "StatefulSet/imgfleet-coordinator"))
+    def test_one_of_each_in_dev_and_more_in_prod(self):
+        def replicas(name):
+            return {each["metadata"]["name"]: each["spec"].get("replicas") for each, _ in manifests.pods(manifests.rendered()[name])}
+        self.assertEqual(replicas("dev"), {"imgfleet-coordinator": 1, "imgfleet-gateway": 1, "imgfleet-worker": None})
+        self.assertEqual(replicas("prod"), {"imgfleet-coordinator": 3, "imgfleet-gateway": 2, "imgfleet-worker": None})
 
 
 if __name__ == "__main__":

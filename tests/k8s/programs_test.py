@@ -1,13 +1,14 @@
 #!/usr/bin/python3
-"""The programs are started just as the manifests say, and answer the manifests' probes on the manifests' ports.
+"""The programs are what the manifests take them for; started just as the manifests say, they answer the manifests' probes on the
+manifests' ports, and tell the metrics that the manifests name.
 
-Beforehand each program is asked with --print-flags what it takes. Every test has a network of its own, so that the ports are free;
-what only a cluster has, the Service names and the volume, is replaced by loopback and a folder.
+Every test has a network of its own, so that the ports are free; what only a cluster has, the Service names and the volumes, is
+replaced by loopback and folders.
 """
 
 import json
 import os
-import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,10 +19,20 @@ import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import manifests  # noqa: E402
+import programs  # noqa: E402
 
 PROGRAMS = {f"imgfleet-{role}": os.path.abspath(f"{role}/imgfleet-{role}") for role in ("coordinator", "worker", "gateway")}
-BASE = os.path.dirname(os.path.realpath(pathlib.Path("k8s/base/kustomization.yaml")))
 PATIENCE = 30
+
+
+def get(port, path):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, ""
+    except OSError:
+        return 0, ""
 
 
 def answers(port, probe):
@@ -31,49 +42,67 @@ def answers(port, probe):
         run = subprocess.run([grpcurl, "-plaintext", "-max-time", "2", f"127.0.0.1:{port}", "grpc.health.v1.Health/Check"],
                              capture_output=True, text=True, check=False)
         return run.returncode == 0 and json.loads(run.stdout).get("status") == "SERVING"
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{probe['httpGet']['path']}", timeout=2) as answer:
-            return 200 <= answer.status < 400
-    except urllib.error.HTTPError:
-        return False
-    except OSError:
-        return False
+    return 200 <= get(port, probe["httpGet"]["path"])[0] < 400
+
+
+def output(program, flag):
+    return subprocess.run([PROGRAMS[program], flag], capture_output=True, text=True, check=True).stdout
 
 
 class ProgramsTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.objects = manifests.render(BASE)
+        cls.flags = {name: json.loads(output(name, "--print-flags")) for name in PROGRAMS}
 
-    def test_flags_variables_and_ports_exist(self):
-        flags = {name: json.loads(subprocess.run([path, "--print-flags"], capture_output=True, check=True).stdout)
-                 for name, path in PROGRAMS.items()}
-        self.assertEqual(list(manifests.program_problems(self.objects, flags)), [])
+    def test_flags_variables_ports_and_paths_exist(self):
+        for name, objects in manifests.rendered().items():
+            with self.subTest(name):
+                self.assertEqual(programs.problems(objects, self.flags), [])
 
-    def test_started_as_the_manifests_say_they_answer_the_probes(self):
-        order = {name: place for place, name in enumerate(PROGRAMS)}
-        running = []
+    def test_the_version_is_the_programs(self):
+        for program in PROGRAMS:
+            version = re.search(r"\d+\.\d+\.\d+\S*", output(program, "--version")).group()
+            for name, objects in manifests.rendered().items():
+                with self.subTest(name):
+                    self.assertEqual(list(programs.version_problems(objects, version)), [])
+
+    def test_started_as_dev_says_they_answer_the_probes_and_tell_the_metrics(self):
+        objects, order = manifests.rendered()["dev"], {name: place for place, name in enumerate(PROGRAMS)}
+        told, running = "", []
         with tempfile.TemporaryDirectory() as folder:
             try:
-                for where, _, container in sorted(manifests.containers(self.objects), key=lambda c: order[c[2]["command"][0]]):
-                    arguments = [argument.replace("/var/lib/imgfleet", folder).replace("=imgfleet-coordinator:", "=127.0.0.1:")
-                                 for argument in container["args"]]
-                    log = os.path.join(folder, container["name"] + ".log")
-                    with open(log, "wb") as out:
-                        process = subprocess.Popen([PROGRAMS[container["command"][0]], *arguments], stdout=out, stderr=out)
-                    running.append(process)
-                    self.check_probes(where, container, process, log)
+                started = sorted(manifests.imgfleets(objects), key=lambda each: order[each[2]["command"][0]])
+                for where, _, container in started:
+                    running.append(self.start(container, folder))
+                    self.check_probes(where, container, running[-1], os.path.join(folder, container["name"] + ".log"))
+                for _, workload, container in started:
+                    notes = workload["spec"]["template"]["metadata"]["annotations"]
+                    status, text = get(int(notes["prometheus.io/port"]), notes["prometheus.io/path"])
+                    self.assertEqual(status, 200)
+                    told += text
             finally:
                 for process in reversed(running):
                     process.terminate()
                 for process in running:
                     process.wait(PATIENCE)
+        texts = [path.read_text(encoding="utf-8") for path in manifests.TOP.glob("k8s/**/*.yaml")]
+        everything = [each for objects in manifests.rendered().values() for each in objects]
+        named = programs.metrics_named(everything, texts)
+        self.assertIn("imgfleet_coordinator_items_pending", named)
+        for metric in named:
+            self.assertRegex(told, rf"(?m)^{metric}(\{{| )")
+
+    def start(self, container, folder):
+        def here(text):
+            return re.sub(r"(^|[=:])(/var/lib/imgfleet|/tmp)\b", rf"\1{folder}", text).replace("=imgfleet-coordinator:", "=127.0.0.1:")
+        environment = {each["name"]: here(each["value"]) for each in container.get("env", [])}
+        with open(os.path.join(folder, container["name"] + ".log"), "wb") as out:
+            return subprocess.Popen([PROGRAMS[container["command"][0]], *map(here, container["args"])], stdout=out, stderr=out,
+                                    env=environment)
 
     def check_probes(self, where, container, process, log):
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
         for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
-            if kind not in container:
-                continue
             probe = container[kind]
             port = probe.get("grpc", probe.get("httpGet"))["port"]
             deadline = time.monotonic() + PATIENCE
@@ -83,8 +112,7 @@ class ProgramsTest(unittest.TestCase):
                         self.fail(f"{where}: {kind} {probe} finds no answer; the program said:\n{said.read()}")
                 time.sleep(0.05)
         # A path that does not exist must not answer as if it did, or the above would prove nothing.
-        if "httpGet" in container["readinessProbe"]:
-            self.assertFalse(answers(ports["admin"], {"httpGet": {"path": "/no-such-path"}}), where)
+        self.assertFalse(answers(ports["admin"], {"httpGet": {"path": "/no-such-path"}}), where)
 
 
 if __name__ == "__main__":
