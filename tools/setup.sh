@@ -3,7 +3,7 @@
 #
 #   tools/setup.sh PART...     e.g. tools/setup.sh build demo
 #
-# A PART is a section of tools/debian-packages.txt (build, demo, test, bench, fuzz, coverage), or `parquet`. The parts
+# A PART is a section of tools/debian-packages.txt (build, parquet, image, demo, test, bench, fuzz, coverage). The parts
 # `test`, `bench` and `parquet` also bring what Debian does not package, all of it below $IMGFLEET_CACHE (default
 # ~/.cache/imgfleet):
 #   arrow/                       Apache Arrow's C++ libraries and headers, out of the wheel of pyarrow (parquet, test):
@@ -167,9 +167,9 @@ install_python_tools() {
   cp "$2" "$stamp"
 }
 
-[ $# -gt 0 ] || fail "which part? One or more of: build demo test bench fuzz coverage parquet"
+[ $# -gt 0 ] || fail "which part? One or more of: build parquet image demo test bench fuzz coverage"
 for part in "$@"; do
-  [ "$part" = parquet ] || [ -n "$(packages_of "$part")" ] || fail "tools/debian-packages.txt has no section '# $part'"
+  [ -n "$(packages_of "$part")" ] || fail "tools/debian-packages.txt has no section '# $part'"
 done
 install_packages "$@"
 case " $* " in
