@@ -204,9 +204,9 @@ class Cluster(contextlib.AbstractContextManager):
             binary("worker"), f"--coordinator={self.coordinator_address()}", f"--name={name}",
             f"--admin-listen=127.0.0.1:{admin}", *self.worker_flags, *flags], admin).wait_ready()
 
-    def start_gateway(self, *flags):
+    def start_gateway(self, *flags, name="gateway"):
         self.http_port, admin = free_port(), free_port()
-        return self._start("gateway", [
+        return self._start(name, [
             binary("gateway"), f"--listen=127.0.0.1:{self.http_port}", f"--coordinator={self.coordinator_address()}",
             f"--list-root={self.lists}", f"--admin-listen=127.0.0.1:{admin}", *flags], admin).wait_ready()
 
