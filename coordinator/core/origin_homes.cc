@@ -325,8 +325,10 @@ void OriginHomes::Stage(const std::string& name, Origin& origin, const Claim& cl
 }
 
 void OriginHomes::StageState(const std::string& name, Origin& origin, State state) {
-  std::erase_if(writes_.rows,
-                [&](const OriginRow& row) { return row.origin == name && row.coordinator.empty(); });
+  if (origin.state_staged) {
+    std::erase_if(writes_.rows,
+                  [&](const OriginRow& row) { return row.origin == name && row.coordinator.empty(); });
+  }
   Write(name, "",
         absl::StrCat(state.open ? 1 : 0, " ", state.window, " ", absl::ToUnixMicros(state.blocked_until), " ",
                      state.by),
