@@ -14,13 +14,6 @@ uint32_t Open(const Shard& shard) { return shard.items - shard.committed.Count()
 
 bool Void(const Shard& shard, uint64_t epoch) { return shard.epoch != epoch || shard.holder.empty(); }
 
-// What was in question is answered.
-void TakeBack(Shard& shard) {
-  if (!InQuestion(shard)) return;
-  --shard.losses;
-  shard.excused = false;
-}
-
 ChunkCheck Invalid(std::string message) { return {ChunkVerdict::kInvalid, std::move(message)}; }
 
 // Empty where the chunk agrees with itself.
@@ -117,7 +110,6 @@ std::vector<uint32_t> Lease(Shard& shard, std::string holder, absl::Time until) 
 
 bool Renew(Shard& shard, absl::string_view holder, uint64_t epoch, absl::Time until) {
   if (Void(shard, epoch) || shard.holder != holder) return false;
-  TakeBack(shard);
   // Whatever excused it is over: here it is alive.
   if (OpenBelow(shard, shard.suspects_end) == 1) shard.excused = false;
   shard.state = ShardState::kLeased;
@@ -164,7 +156,6 @@ void CommitOffsets(Shard& shard, const std::vector<uint32_t>& offsets) {
 bool HandBack(Shard& shard, uint64_t epoch, absl::Time now, absl::Time not_before) {
   if (shard.epoch != epoch) return false;
   if (Void(shard, epoch)) return true;  // A repetition.
-  TakeBack(shard);
   shard.holder.clear();
   shard.state = not_before > now ? ShardState::kDelayed : ShardState::kReady;
   if (not_before > now) ++shard.put_offs;
@@ -174,7 +165,7 @@ bool HandBack(Shard& shard, uint64_t epoch, absl::Time now, absl::Time not_befor
 
 void ComeDue(Shard& shard) {
   // It is judged when it is leased next, as any loss: until then its holder may still renew.
-  TakeBack(shard);
+  if (InQuestion(shard)) shard.excused = false;
   shard.state = ShardState::kReady;
 }
 
@@ -183,7 +174,6 @@ bool MustBeCertain(const Shard& shard) {
 }
 
 void Question(Shard& shard, absl::Time until) {
-  ++shard.losses;
   shard.excused = true;
   shard.due = until;
 }
@@ -193,7 +183,6 @@ bool InQuestion(const Shard& shard) {
 }
 
 void Acquit(Shard& shard) {
-  TakeBack(shard);
   shard.excused = true;
   shard.state = ShardState::kReady;
 }
@@ -205,7 +194,6 @@ void Forgo(Shard& shard) {
 }
 
 void Orphan(Shard& shard, absl::Time until) {
-  TakeBack(shard);
   shard.state = ShardState::kDelayed;
   shard.due = until;
   shard.excused = true;

@@ -120,7 +120,7 @@ void ComeDue(Shard& shard);
 // Question() instead of ComeDue().
 bool MustBeCertain(const Shard& shard);
 
-// The loss counts, unless the holder or a better witness is heard of by `until`: still LEASED, it may be renewed.
+// The loss will count, unless the holder or a better witness is heard of by `until`: still LEASED, it may be renewed.
 void Question(Shard& shard, absl::Time until);
 bool InQuestion(const Shard& shard);
 
