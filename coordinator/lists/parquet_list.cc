@@ -15,7 +15,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/status.h"
 
 namespace imgfleet::lists {
@@ -25,8 +24,6 @@ constexpr size_t kSliceBytes = 256 << 10;
 constexpr int kPipeBytes = 1 << 20;
 // From the end of its rows to its own.
 constexpr absl::Duration kDeathTimeout = absl::Seconds(2);
-// Until one whose turn it is not looks again.
-constexpr absl::Duration kTurnRest = absl::Milliseconds(50);
 constexpr int kCannotRun = 127;
 
 std::string FindProgram() {
@@ -159,10 +156,7 @@ absl::StatusOr<std::optional<std::string>> ParquetList::Read(absl::Duration pati
   if (process_ < 0) {
     ASSIGN_OR_RETURN(const std::optional<int> file, list_->File(patience));
     if (!file.has_value()) return std::optional<std::string>();
-    if (!TakeTurn() && delivered_ > 0) {
-      absl::SleepFor(std::min(patience, kTurnRest));
-      return std::optional<std::string>();
-    }
+    if (!TakeTurn() && delivered_ > 0) return std::optional<std::string>();
     RETURN_IF_ERROR(Start(*file));
   }
   ASSIGN_OR_RETURN(std::optional<std::string> slice, ReadSlice(patience));

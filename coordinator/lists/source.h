@@ -27,7 +27,8 @@ class Source {
  public:
   virtual ~Source() = default;
 
-  // The next bytes; "" at the end; nothing where none came within `patience`.
+  // The next bytes; "" at the end; nothing where none came within `patience`, or at once where others have their turn: then it
+  // is to be asked again after a rest.
   //   FAILED_PRECONDITION  the list has changed    UNAVAILABLE, DATA_LOSS  it cannot be read on
   virtual absl::StatusOr<std::optional<std::string>> Read(absl::Duration patience) = 0;
   // As it is now. Known before the first byte was read.

@@ -1,11 +1,11 @@
 #include "coordinator/service/list_files.h"
 
-#include <future>
 #include <optional>
 #include <utility>
 
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "common/backoff.h"
 #include "common/ids.h"
 #include "common/log.h"
@@ -22,9 +22,11 @@ constexpr Backoff kStoreRetry{absl::Milliseconds(200), absl::Seconds(5)};
 constexpr absl::Duration kKeepInterval = absl::Seconds(5);
 // Until an owner whose quota is spent, or the store, is asked again for a job of failed items.
 constexpr absl::Duration kRetryRest = absl::Seconds(1);
-// How long a thread waits for one remote list before it looks after the next, and how many there are.
+// How long a thread waits for one list before it looks after the next, how many there are for those that have to be waited for,
+// and until a list that had nothing is asked again.
 constexpr absl::Duration kPatience = absl::Milliseconds(200);
-constexpr int kRemoteThreads = 8;
+constexpr int kWaitingThreads = 8;
+constexpr absl::Duration kRest = absl::Milliseconds(50);
 // A header, and the first row below it, lie within so many bytes; what has neither by then is read on as it is.
 constexpr uint64_t kHeadBytes = 1 << 20;
 
@@ -47,20 +49,21 @@ class ListFiles::Reading {
     return source;
   }
 
-  // The next slice into the job, if one comes soon.
-  absl::Status ReadSlice() {
+  // The next slice into the job. False: none came.
+  absl::StatusOr<bool> ReadSlice() {
     ASSIGN_OR_RETURN(const std::optional<std::string> slice, list_->Read(kPatience));
-    if (!slice.has_value()) return absl::OkStatus();
+    if (!slice.has_value()) return false;
     read_to_end_ = slice->empty();
-    if (read_to_end_) return job_->Finish();
     bytes_ += slice->size();
-    return job_->Feed(*slice);
+    RETURN_IF_ERROR(read_to_end_ ? job_->Finish() : job_->Feed(*slice));
+    return true;
   }
 
   // Reads until there is a row, so that a bad header shows.
   absl::Status ReadHead() {
     while (!read_to_end_ && job_->rows() == 0 && bytes_ < kHeadBytes) {
-      RETURN_IF_ERROR(ReadSlice());
+      ASSIGN_OR_RETURN(const bool came, ReadSlice());
+      if (!came) absl::SleepFor(kRest);
     }
     return absl::OkStatus();
   }
@@ -84,7 +87,7 @@ ListFiles::ListFiles(store::Ledger& ledger, const Clock& clock, lists::Places::O
       places_(std::move(places), clock),
       job_ended_(std::move(job_ended)),
       threads_(threads),
-      remote_threads_(kRemoteThreads) {}
+      waiting_threads_(kWaitingThreads) {}
 
 ListFiles::~ListFiles() { Stop(); }
 
@@ -97,7 +100,7 @@ void ListFiles::Stop() {
   }
   if (keeper_.joinable()) keeper_.join();
   threads_.Stop();
-  remote_threads_.Stop();
+  waiting_threads_.Stop();
 }
 
 absl::StatusOr<std::shared_ptr<ListFiles::Reading>> ListFiles::Open(
@@ -308,8 +311,10 @@ void ListFiles::ReadOn(const std::shared_ptr<Reading>& reading) {
   if (!room.ok()) return End(id, room.status());
   if (!*room) return reading->job().WhenMoved(ThreadsOf(reading->file()), go_on);
   if (reading->read_to_end()) return End(id, absl::OkStatus());
-  if (const absl::Status read = reading->ReadSlice(); !read.ok()) return End(id, read);
-  ThreadsOf(reading->file()).Post(go_on);
+  const absl::StatusOr<bool> came = reading->ReadSlice();
+  if (!came.ok()) return End(id, came.status());
+  Threads& threads = ThreadsOf(reading->file());
+  *came ? threads.Post(go_on) : threads.PostAfter(kRest, go_on);
 }
 
 void ListFiles::End(const std::string& job_id, const absl::Status& how, uint32_t failures) {

@@ -64,6 +64,11 @@ class ListFiles {
 
   // Where lists are parsed, uploaded ones too: their work may wait for the ledger.
   Threads& threads() { return threads_; }
+  // Where that one is read: what has to be waited for, another's server or a process, has threads of its own.
+  Threads& ThreadsOf(const v1::ListFile& file) {
+    const bool waits = lists::Places::IsRemote(file.path()) || file.format() == v1::PARQUET;
+    return waits ? waiting_threads_ : threads_;
+  }
   Stopping& stopping() { return stopping_; }
   const lists::Places& places() const { return places_; }
   const std::string& spool() const { return places_.spool(); }
@@ -71,10 +76,6 @@ class ListFiles {
  private:
   class Reading;
 
-  Threads& ThreadsOf(const v1::ListFile& file) {
-    const bool waits = lists::Places::IsRemote(file.path()) || file.format() == v1::PARQUET;
-    return waits ? remote_threads_ : threads_;
-  }
   absl::StatusOr<std::shared_ptr<Reading>> Open(v1::ListFile file,
                                                 const std::optional<lists::Identity>& then);
   void OpenAndCreate(const v1::JobSpec& spec, const v1::ListFile& file, core::NewJob job,
@@ -100,7 +101,7 @@ class ListFiles {
   const JobEnded job_ended_;
   Stopping stopping_;
   Threads threads_;
-  Threads remote_threads_;
+  Threads waiting_threads_;
 
   absl::Mutex mutex_;
   SteadyCondVar wake_;

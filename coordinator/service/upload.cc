@@ -20,6 +20,8 @@ namespace {
 constexpr size_t kMaxDataBytes = 1 << 20;
 // How long a thread waits for rows of one list before it looks after the next.
 constexpr absl::Duration kPatience = absl::Milliseconds(200);
+// Until a list that had none is asked again.
+constexpr absl::Duration kRest = absl::Milliseconds(50);
 
 // Reads and writes take turns: read a message, work on it on a list thread, perhaps write, read the next.
 class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Job>,
@@ -279,9 +281,12 @@ class Upload final : public grpc::ServerBidiReactor<v1::UploadJobRequest, v1::Jo
       return MakeJob([this](const core::Job& job) { Probe(job); });
     }
     if (finished_) return Complete();
-    if (!list_->job_id().empty()) return WhenRoom([this] { Post([this] { ReadRows(); }); });
+    const auto next = [this, rest = slice->has_value() ? absl::ZeroDuration() : kRest] {
+      context_.lists.ThreadsOf(file_).PostAfter(rest, [self = shared_from_this()] { self->ReadRows(); });
+    };
+    if (!list_->job_id().empty()) return WhenRoom(next);
     PassTurn();
-    Post([this] { ReadRows(); });
+    next();
   }
 
   void Probe(const core::Job& job) {
