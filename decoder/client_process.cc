@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -13,6 +12,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/spawn.h"
 
 namespace imgfleet::decoder {
 namespace {
@@ -20,37 +20,9 @@ namespace {
 constexpr absl::Duration kStartTimeout = absl::Seconds(20);
 // From the end of the channel to the end of the process.
 constexpr absl::Duration kDeathTimeout = absl::Seconds(2);
-constexpr int kChannelOfChild = 0;
 
 absl::Status NotStarted(absl::string_view program, absl::string_view why) {
   return absl::FailedPreconditionError(absl::StrCat("the decoder ", program, " does not run: ", why));
-}
-
-// Signals as they are by default, no environment, no descriptor but the channel and the standard error, and a process
-// group of its own, so that a Ctrl-C meant for the worker is the worker's.
-int Spawn(const std::string& program, int channel, pid_t* pid) {
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawnattr_init(&attributes);
-  posix_spawn_file_actions_adddup2(&actions, channel, kChannelOfChild);
-  posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-  posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-  sigset_t none, all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-  std::string name = program;
-  char* const arguments[] = {name.data(), nullptr};
-  char* const environment[] = {nullptr};
-  const int error = posix_spawn(pid, program.c_str(), &actions, &attributes, arguments, environment);
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&actions);
-  return error;
 }
 
 }  // namespace
@@ -62,7 +34,7 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Start(const std::string& progr
     return NotStarted(program, absl::StrCat("socketpair: ", std::string(strerror(errno))));
   OwnedFd ours(ends[0]), theirs(ends[1]);
   pid_t pid = -1;
-  if (const int error = Spawn(program, theirs.get(), &pid); error != 0)
+  if (const int error = Spawn({program, {}, {}, theirs.get(), STDERR_FILENO}, &pid); error != 0)
     return NotStarted(program, std::string(strerror(error)));
   theirs.reset();
   std::unique_ptr<Process> process(new Process(pid, std::move(ours), stop, clock));

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/spawn.h"
 #include "common/status.h"
 
 namespace imgfleet::lists {
@@ -49,40 +49,6 @@ absl::StatusOr<std::string> ProgramOf(const ParquetOptions& options, absl::strin
           : "and this imgfleet was built without: run tools/setup.sh parquet and build again, or name "
             "imgfleet-parquet with --parquet",
       "; or convert the list to CSV or JSON lines"));
-}
-
-// Signals as they are by default, no descriptor but list, rows and standard error, and a process group of its own, so that a
-// Ctrl-C meant for this process is this one's.
-int Spawn(const std::string& program, int list, int rows, const std::vector<std::string>& arguments,
-          pid_t* pid) {
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawnattr_init(&attributes);
-  posix_spawn_file_actions_adddup2(&actions, list, STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, rows, STDOUT_FILENO);
-  posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-  sigset_t none, all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-  std::vector<char*> argv;
-  std::string name = program;
-  std::vector<std::string> copies = arguments;
-  argv.push_back(name.data());
-  for (std::string& argument : copies) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  // Arrow's own allocator sets aside more addresses than the process is given.
-  char allocator[] = "ARROW_DEFAULT_MEMORY_POOL=system";
-  char* const environment[] = {allocator, nullptr};
-  const int error = posix_spawn(pid, program.c_str(), &actions, &attributes, argv.data(), environment);
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&actions);
-  return error;
 }
 
 }  // namespace
@@ -143,8 +109,13 @@ absl::Status ParquetList::Start(int file) {
   (void)fcntl(rows_.get(), F_SETFL, O_NONBLOCK);
   const bool id_required = id_column_ != "id";
   const int error = Spawn(
-      program_, file, theirs.get(),
-      {absl::StrCat(options_.memory_bytes), url_column_, id_column_, id_required ? "1" : "0"}, &process_);
+      {.program = program_,
+       .arguments = {absl::StrCat(options_.memory_bytes), url_column_, id_column_, id_required ? "1" : "0"},
+       // Arrow's own allocator sets aside more addresses than the process is given.
+       .environment = {"ARROW_DEFAULT_MEMORY_POOL=system"},
+       .input = file,
+       .output = theirs.get()},
+      &process_);
   if (error == 0) return absl::OkStatus();
   process_ = -1;
   return absl::FailedPreconditionError(
