@@ -6,6 +6,7 @@ Every test has a network of its own, so that the ports are free; what only a clu
 replaced by loopback and folders.
 """
 
+import copy
 import json
 import os
 import re
@@ -65,6 +66,32 @@ class ProgramsTest(unittest.TestCase):
             for name, objects in manifests.rendered().items():
                 with self.subTest(name):
                     self.assertEqual(list(programs.version_problems(objects, version)), [])
+
+    def test_each_check_finds_its_fault(self):
+        def found(change, name="Deployment/imgfleet-worker", overlay="prod"):
+            objects = copy.deepcopy(manifests.rendered()[overlay])
+            change(manifests.named(objects, name)["spec"]["template"]["spec"]["containers"][0])
+            return "\n".join(programs.problems(objects, self.flags))
+        coordinator, with_volume = "Deployment/imgfleet-coordinator", "StatefulSet/imgfleet-coordinator"
+        variable = {"name": "IMGFLEET_CONTACTS", "value": "a"}
+        self.assertIn("no program imgfleet-wrker", found(lambda c: c.update(command=["imgfleet-wrker"])))
+        self.assertIn("is not what the image", found(lambda c: c.update(image="imgfleet-gateway:0.1.0")))
+        self.assertIn("no flag --drain-time", found(lambda c: c["args"].append("--drain-time=1s")))
+        self.assertIn("given twice", found(lambda c: c["args"].append("--threads=3")))
+        self.assertIn("reads no variable IMGFLEET_CONTACTS", found(lambda c: c.update(env=[variable])))
+        self.assertIn("reads no variable PGPASS", found(lambda c: c["env"][1].update(name="PGPASS"), coordinator))
+        self.assertIn("goes before IMGFLEET_THREADS", found(lambda c: c.update(env=[{"name": "IMGFLEET_THREADS", "value": "3"}])))
+        self.assertIn("declares ports [9093]", found(lambda c: c["ports"][0].update(containerPort=9093)))
+        self.assertIn("names no Service", found(lambda c: c["args"].append("--coordinator=imgfleet-coordinator:7071")))
+        self.assertIn("--spool /tmp lies on no volume", found(lambda c: c["volumeMounts"].clear(), coordinator))
+        self.assertIn("--spool /tmp lies on no volume", found(lambda c: c["volumeMounts"].clear(), with_volume, "dev"))
+        self.assertIn("--store /var/lib/imgfleet/imgfleet.db lies on no", found(lambda c: c["volumeMounts"].pop(), with_volume, "dev"))
+        self.assertIn("--credentials /etc/keys lies on no volume", found(lambda c: c["args"].append("--credentials=/etc/keys"), coordinator))
+        self.assertIn("PGSSLROOTCERT /etc/imgfleet/postgresql/ca.pem is none", found(
+            lambda c: c["env"][3].update(value="/etc/imgfleet/postgresql/ca.pem"), coordinator))
+        prod = manifests.rendered()["prod"]
+        self.assertIn("its label version is not 9.9.9", "\n".join(programs.version_problems(prod, "9.9.9")))
+        self.assertEqual(programs.metrics_named([], ["max(imgfleet_no_such{a})"]), {"imgfleet_no_such"})
 
     def test_started_as_dev_says_they_answer_the_probes_and_tell_the_metrics(self):
         objects, order = manifests.rendered()["dev"], {name: place for place, name in enumerate(PROGRAMS)}

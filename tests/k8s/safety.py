@@ -47,7 +47,7 @@ def bound_problems(objects):
         if not {"cpu", "memory"} <= resources.get("requests", {}).keys() or "memory" not in resources.get("limits", {}):
             yield f"{where}: resource requests or the memory limit are missing"
         for volume in workload["spec"]["template"]["spec"].get("volumes", []):
-            if workload["metadata"]["labels"]["app.kubernetes.io/name"] == "imgfleet" and volume.get("emptyDir") == {}:
+            if container["command"][0].startswith("imgfleet-") and "sizeLimit" not in volume.get("emptyDir", {"sizeLimit": ""}):
                 yield f"{where}: volume {volume['name']} has no bound"
         if ":" not in container["image"].rpartition("/")[2] or container["image"].endswith(":latest"):
             yield f"{where}: image {container['image']} has no version"
@@ -81,7 +81,7 @@ def leave_problems(objects):
         if container.get("terminationMessagePolicy") != "FallbackToLogsOnError":
             yield f"{where}: `kubectl describe` does not show why it ended"
     for workload in of_kind(objects, "Deployment"):
-        if workload["metadata"]["labels"]["app.kubernetes.io/name"] != "imgfleet":
+        if not workload["metadata"]["name"].startswith("imgfleet-"):
             continue
         rollout = workload["spec"].get("strategy", {}).get("rollingUpdate", {})
         if rollout.get("maxUnavailable") != 0 or not rollout.get("maxSurge"):
