@@ -11,10 +11,10 @@ SOAK_FIRST ?= 1
 CXX_FILES = git ls-files -z -- '*.cc' '*.h'
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test format format-check asan ubsan tsan fuzz mutants soak chaos coverage bench big compile-commands clean
+.PHONY: help run build test test-k8s format format-check asan ubsan tsan fuzz mutants soak chaos coverage bench big compile-commands clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
 
 run: ## install, build and start a whole fleet on loopback with a list to measure; Ctrl-C stops it
 	@tools/setup.sh build demo
@@ -27,6 +27,10 @@ build: ## build everything
 test: ## install, build and run every test (TARGETS=//folder/... for some)
 	@tools/setup.sh build demo test
 	@tools/run_tests.py $(BAZEL_FLAGS) $(TARGETS)
+
+test-k8s: ## run tests/k8s/cluster on a real Kubernetes node in namespaces of its own (root; K8S='scale_test' for some, KEEP=1 keeps the node)
+	@tools/setup.sh build demo test k8s
+	@tests/k8s/run.py $(K8S)
 
 format: ## format all C++ files in place
 	@tools/setup.sh build test

@@ -109,7 +109,7 @@ class Parts:
                    "--tls-cert-file=apiserver.crt", "--tls-private-key-file=apiserver.key",
                    "--service-account-key-file=accounts.key", "--service-account-signing-key-file=accounts.key",
                    "--service-account-issuer=https://kubernetes.default.svc", "--token-auth-file=tokens.csv",
-                   "--authorization-mode=RBAC", f"--advertise-address={config.NODE_ADDRESS}",
+                   "--authorization-mode=RBAC", "--allow-privileged", f"--advertise-address={config.NODE_ADDRESS}",
                    f"--service-cluster-ip-range={config.SERVICE_RANGE}", "--kubelet-preferred-address-types=InternalIP")
         wait_for("API server", lambda: kubectl("get", "--raw", "/readyz"))
         self.start("controllers", f"{BINARIES}/kube-controller-manager", "--kubeconfig", config.KUBECONFIG,

@@ -160,7 +160,8 @@ def main():
         getattr(node, verb)()
     elif verb == "load":
         for archive in arguments:
-            subprocess.run(node.ctr("images", "import", archive), check=True)
+            if subprocess.run(node.ctr("images", "import", archive), check=False).returncode != 0:
+                fail(f"{archive} is not loaded (above)")
     else:
         command = {"kubectl": node.kubectl, "ctr": node.ctr, "exec": node.inside}[verb](*arguments)
         os.execvp(command[0], command)
