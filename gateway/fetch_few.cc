@@ -53,7 +53,7 @@ Task<absl::Status> FetchFew(v1::Jobs::Stub& jobs, const v1::JobSpec& spec, FewIt
   absl::BitGen random;
   for (int tried = 1;; ++tried) {
     const absl::Status status = co_await FetchOnce(jobs, spec, few, client, sink);
-    if (!absl::IsUnavailable(status) || tried == kTries) co_return status;
+    if (!WasLost(status) || client.gone() || tried == kTries) co_return status;
     boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor,
                                     absl::ToChronoNanoseconds(kRetry.Wait(static_cast<uint32_t>(tried),
                                                                           absl::Uniform(random, 0.0, 1.0))));

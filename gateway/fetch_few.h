@@ -15,14 +15,8 @@ namespace imgfleet::gateway {
 using FewSink = std::function<Task<absl::Status>(const v1::OutcomeChunk&)>;
 
 // Until every item of `few` has its outcome: OK. What is missing when a connection breaks is asked for again, a few times.
-// CANCELLED where the client leaves. Otherwise what the coordinator says; with UNAVAILABLE, RESOURCE_EXHAUSTED and
-// UNIMPLEMENTED a job may still do for what is missing. All but `client`'s own state must outlive the call.
+// CANCELLED where the client leaves. Otherwise what the coordinator says. All but `client`'s own state must outlive the call.
 Task<absl::Status> FetchFew(v1::Jobs::Stub& jobs, const v1::JobSpec& spec, FewItems& few, ClientGone& client,
                             const FewSink& sink);
-
-// What a coordinator says that does not take items at once, or not for now.
-inline bool MayDoAsAJob(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsResourceExhausted(status) || absl::IsUnimplemented(status);
-}
 
 }  // namespace imgfleet::gateway

@@ -22,7 +22,7 @@ namespace {
 constexpr int kListReaders = 2;
 // Shorter than the timeout that probes have by default, a second.
 constexpr auto kReadyPatience = std::chrono::milliseconds(300);
-constexpr auto kReconnectPause = std::chrono::seconds(1);
+constexpr auto kReconnectPause = std::chrono::milliseconds(500);
 
 }  // namespace
 
@@ -32,7 +32,10 @@ class Gateway::Parts {
       : channel_(std::move(channel)),
         jobs_(v1::Jobs::NewStub(channel_)),
         readers_(kListReaders),
-        backend_{.jobs = *jobs_, .lists = {options.list_roots, readers_}, .clock = clock} {
+        backend_{.jobs = *jobs_,
+                 .lists = {options.list_roots, readers_},
+                 .clock = clock,
+                 .patience = options.patience} {
     AddImagesInfoRoutes(backend_, router_);
     AddImageRoute(backend_, router_);
     AddJobRoutes(backend_, router_);
@@ -127,7 +130,9 @@ std::shared_ptr<grpc::Channel> ConnectToCoordinators(const std::string& target) 
   arguments.SetMaxReceiveMessageSize(static_cast<int>(kMaxBlobRawBytes) + (1 << 20));
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  // A name's addresses may all be new after a restart of all coordinators; by default gRPC looks every 30 seconds.
+  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1000);
   return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
 }
 

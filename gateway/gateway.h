@@ -25,6 +25,8 @@ struct Options {
   int threads = 2;
   // What clients may do: see connection.h.
   Limits limits;
+  // How long what was asked for waits for the fleet: Backend::patience.
+  absl::Duration patience = absl::Seconds(60);
 };
 
 // Thread-safe.

@@ -60,6 +60,13 @@ Task<absl::StatusOr<Response>> Call(std::type_identity_t<Async>* async,
   co_return std::move(state->response);
 }
 
+// Whether a call ended so because its coordinator went away, is not there or stops, in which gRPC does not say the same each
+// time: another, or the same in a while, may do better. With CANCELLED only where nobody here has cancelled the call.
+inline bool WasLost(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsCancelled(status) || absl::IsUnknown(status) ||
+         absl::IsAborted(status);
+}
+
 namespace internal {
 
 // What gRPC calls back, for both kinds of streams. Keeps itself alive until OnDone.

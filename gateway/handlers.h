@@ -21,7 +21,7 @@ struct Backend {
   const Clock& clock = Clock::System();
   // For one unary call to the coordinator.
   absl::Duration call_timeout = absl::Seconds(15);
-  // How long a streamed answer waits for a coordinator that has gone away, and an image for a worker with room.
+  // How long an answer waits for a coordinator that is away, and an image for a worker with room.
   absl::Duration patience = absl::Seconds(60);
   // Whether images_info asks for few items at once (FetchNow) before it makes a job of them.
   bool express = true;

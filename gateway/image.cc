@@ -4,17 +4,16 @@
 // reason and the whole outcome beside it as "outcome":
 //   400  the URL is none                              422  what came is no image that can be measured
 //   403  its address is not to be reached             502  its origin did not give it, or not as HTTP says
-//   503  no worker had room for long             504  its origin was not in time
-// Where no worker has room at once it is a job of one item, which is waited for.
+//   503  no worker had room for long, or no coordinator was there             504  its origin was not in time
+// Where no worker has room at once it is a job of one item, which is waited for; so is a coordinator that is away.
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/outcome/json.h"
 #include "common/outcome/reasons.h"
-#include "gateway/fetch_few.h"
+#include "gateway/answer_few.h"
 #include "gateway/handlers.h"
 #include "gateway/replies.h"
-#include "gateway/run_job.h"
 
 namespace imgfleet::gateway {
 namespace {
@@ -101,18 +100,10 @@ Task<absl::Status> GetImage(const Backend& backend, const Request& request, Resp
     found = chunk.outcomes(0);
     co_return absl::OkStatus();
   };
-  absl::Status status = co_await FetchFew(backend.jobs, *spec, few, response.client_gone(), sink);
-  if (MayDoAsAJob(status)) {
-    Submission submission;
-    submission.spec = *spec;
-    submission.list = few.AskForMissingAsList();
-    OutcomeStream::Sink take = [&few, &sink](const v1::OutcomeChunk& chunk) -> Task<absl::Status> {
-      const v1::OutcomeChunk fresh = few.Take(chunk);
-      if (fresh.outcomes_size() == 0) co_return absl::OkStatus();
-      co_return co_await sink(fresh);
-    };
-    status = co_await RunJob(backend, submission, response.client_gone(), std::move(take), backend.patience);
-  }
+  Submission submission;
+  submission.spec = *spec;
+  const absl::Status status =
+      co_await AnswerFew(backend, submission, few, response.client_gone(), sink, backend.patience);
   if (response.client_gone().gone()) co_return status;
   Reply reply = status.ok() ? ReplyOf(found) : Problem(status);
   co_return co_await response.Send(std::move(reply));

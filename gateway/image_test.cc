@@ -1,4 +1,8 @@
 // One image, and a few, asked for at once.
+#include <tuple>
+#include <utility>
+#include <vector>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "boost/json.hpp"
@@ -109,6 +113,56 @@ TEST_F(ImageTest, AQuotaThatRefusesTheJobIsToldAsItIs) {
   EXPECT_TRUE(Ask("GET", "/api/v1/image?url=u").ok());
   ExpectProblem(429, "RESOURCE_EXHAUSTED");
   EXPECT_TRUE(absl::StrContains(response_.body, "wait until one has ended"));
+}
+
+TEST_F(ImageTest, ACoordinatorThatIsLostIsAskedAgainHoweverItWasLost) {
+  for (const absl::Status& lost : {absl::UnavailableError("it stops"), absl::CancelledError("CANCELLED"),
+                                   absl::UnknownError("Stream removed"), absl::AbortedError("it stops")}) {
+    const Script::Fetch away{{}, lost};
+    Script script = Answers({away, away, away, {{Measured(0)}, absl::OkStatus()}});
+    script.refuse_upload = lost;
+    SetUpAgain(std::move(script));
+    EXPECT_TRUE(Ask("GET", "/api/v1/image?url=u").ok());
+    EXPECT_EQ(response_.head.code, 200u) << response_.body;
+  }
+}
+
+TEST_F(ImageTest, AFewWaitForACoordinatorBeforeAnythingWasAnsweredToo) {
+  const Script::Fetch away{{}, absl::UnavailableError("it stops")};
+  Script script = Answers({away,
+                           away,
+                           away,
+                           {{Measured(1)}, away.end},
+                           away,
+                           away,
+                           {{Measured(0), Measured(1), Measured(2)}, absl::OkStatus()}});
+  script.refuse_upload = away.end;
+  Start(std::move(script));
+  EXPECT_TRUE(Ask("POST", "/api/v1/images_info", kFour).ok());
+  EXPECT_TRUE(response_.ended);
+  EXPECT_EQ(json::parse(response_.body).as_object().size(), 4u);
+}
+
+TEST_F(ImageTest, ACoordinatorThatStaysAwayIsWaitedForWithinBounds) {
+  const absl::Status away = absl::UnavailableError("nobody is there");
+  Script script = Answers(std::vector<Script::Fetch>(100, {{}, away}));
+  script.refuse_upload = away;
+  for (const auto& [method, target, body] :
+       {std::tuple("GET", "/api/v1/image?url=u", ""), std::tuple("POST", "/api/v1/images_info", kFour)}) {
+    SetUpAgain(script);
+    backend_->patience = absl::Milliseconds(50);
+    EXPECT_TRUE(Ask(method, target, body).ok());
+    ExpectProblem(503, "UNAVAILABLE");
+    EXPECT_EQ(response_.Header("Retry-After"), "2");
+    EXPECT_EQ(jobs_->seen().fetches.size(), 6u);
+  }
+}
+
+TEST_F(ImageTest, WhatCanNeverComeRightIsNotAskedAgain) {
+  Start(Answers({{{}, absl::InvalidArgumentError("items[0].url: longer than 8192 bytes")}}));
+  EXPECT_TRUE(Ask("GET", "/api/v1/image?url=u").ok());
+  ExpectProblem(422, "INVALID_ARGUMENT");
+  EXPECT_EQ(jobs_->seen().fetches.size(), 1u);
 }
 
 TEST_F(ImageTest, AFewAreAnsweredWithoutAJob) {

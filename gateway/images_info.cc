@@ -2,15 +2,10 @@
 #include <memory>
 #include <utility>
 
-#include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
-#include "boost/asio/steady_timer.hpp"
-#include "boost/asio/this_coro.hpp"
-#include "boost/asio/use_awaitable.hpp"
-#include "common/backoff.h"
 #include "common/outcome/json.h"
 #include "common/status.h"
-#include "gateway/fetch_few.h"
+#include "gateway/answer_few.h"
 #include "gateway/handlers.h"
 #include "gateway/replies.h"
 #include "gateway/run_job.h"
@@ -20,13 +15,6 @@ namespace {
 
 constexpr char kNoData[] = "Data is not provided";
 constexpr char kBadFile[] = "Invalid input file url";
-constexpr Backoff kAskAgain{absl::Milliseconds(100), absl::Seconds(2)};
-
-Task<void> Pause(absl::Duration how_long) {
-  boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor,
-                                  absl::ToChronoNanoseconds(how_long));
-  co_await timer.async_wait(boost::asio::use_awaitable);
-}
 
 Reply V1Refusal(const absl::Status& status) {
   if (absl::IsNotFound(status)) return V1Error(kNoData, status.message());
@@ -53,40 +41,17 @@ class ImagesInfo {
   }
 
  private:
-  // OK: every item was written.
+  // OK: every item was written. Nothing of it is refused because a coordinator is away for a while.
   Task<absl::Status> RunFew(Submission& submission) {
     FewItems few(std::move(submission.few));
-    few_ = &few;
     const FewSink sink = [this](const v1::OutcomeChunk& chunk) { return WriteOutcomes(chunk); };
-    absl::BitGen random;
-    absl::Duration waited;
-    for (uint32_t failures = 1;; ++failures) {
-      absl::Status status =
-          co_await FetchFew(backend_.jobs, submission.spec, few, response_.client_gone(), sink);
-      if (MayDoAsAJob(status)) {
-        submission.list = few.AskForMissingAsList();
-        status = co_await AsOneJob(submission);
-      }
-      // What was begun can no more be refused: it waits for a coordinator, and asks for what is missing.
-      if (!absl::IsUnavailable(status) || !begun_ || waited >= backend_.patience) co_return status;
-      const absl::Duration wait = kAskAgain.Wait(failures, absl::Uniform(random, 0.0, 1.0));
-      waited += wait;
-      co_await Pause(wait);
-      if (response_.client_gone().gone()) co_return status;
-    }
+    co_return co_await AnswerFew(backend_, submission, few, response_.client_gone(), sink);
   }
 
   // OK: every item of one job of all that is submitted was written.
   Task<absl::Status> AsOneJob(Submission& submission) {
-    OutcomeStream::Sink sink = [this](const v1::OutcomeChunk& chunk) { return WriteChunk(chunk); };
+    OutcomeStream::Sink sink = [this](const v1::OutcomeChunk& chunk) { return WriteOutcomes(chunk); };
     co_return co_await RunJob(backend_, submission, response_.client_gone(), std::move(sink));
-  }
-
-  Task<absl::Status> WriteChunk(const v1::OutcomeChunk& chunk) {
-    if (few_ == nullptr) co_return co_await WriteOutcomes(chunk);
-    const v1::OutcomeChunk fresh = few_->Take(chunk);
-    if (fresh.outcomes_size() == 0) co_return absl::OkStatus();
-    co_return co_await WriteOutcomes(fresh);
   }
 
   Task<absl::Status> WriteOutcomes(const v1::OutcomeChunk& chunk) {
@@ -141,7 +106,6 @@ class ImagesInfo {
   Response& response_;
   const bool ndjson_;
   bool begun_ = false;
-  FewItems* few_ = nullptr;  // While they are being asked for.
   uint64_t written_ = 0;
   std::string buffer_;
 };

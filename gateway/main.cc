@@ -47,6 +47,9 @@ struct Settings {
     program.Duration("write-timeout", &gateway.limits.write_timeout, absl::Milliseconds(100), absl::Hours(1),
                      "How long a client may read nothing of an answer.");
     program.Duration(
+        "wait-timeout", &gateway.patience, absl::ZeroDuration(), absl::Hours(1),
+        "How long an answer waits for a coordinator that is away, and one image for a worker with room.");
+    program.Duration(
         "drain-delay", &drain_delay, absl::ZeroDuration(), absl::Hours(1),
         "How long everything is still served after SIGTERM, not ready at once and asking clients to connect "
         "anew (Connection: close): for whoever sends clients here to notice, as Kubernetes' Services and "

@@ -32,7 +32,7 @@ Task<absl::Status> OutcomeStream::ReadAll(Sink sink) {
   for (;;) {
     const absl::Status status = co_await ReadOnce(sink);
     if (cancelled_) co_return absl::CancelledError("the client is gone");
-    if (!absl::IsUnavailable(status) || waited_ >= patience_) co_return status;
+    if (refused_ || !WasLost(status) || waited_ >= patience_) co_return status;
     const absl::Duration wait = kReconnect.Wait(++failures_, absl::Uniform(random, 0.0, 1.0));
     log::Debug("job %s: outcomes broke off (%s); again in %s", job_id_, std::string(status.message()),
                absl::FormatDuration(wait));
@@ -58,7 +58,10 @@ Task<absl::Status> OutcomeStream::ReadOnce(const Sink& sink) {
     if (!more) break;
     const absl::StatusOr<v1::OutcomeChunk> chunk = outcome::UnpackOutcomes(stream.message().packed());
     if (!chunk.ok()) co_return chunk.status();
-    if (absl::Status status = co_await sink(*chunk); !status.ok()) co_return status;
+    if (absl::Status status = co_await sink(*chunk); !status.ok()) {
+      refused_ = true;
+      co_return status;
+    }
     after_commit_seq_ = stream.message().commit_seq();
     failures_ = 0;
     waited_ = absl::ZeroDuration();

@@ -42,6 +42,7 @@ class OutcomeStream {
   uint32_t failures_ = 0;  // Since the last chunk, like what was waited in sum.
   absl::Duration waited_;
   bool cancelled_ = false;
+  bool refused_ = false;  // By the sink.
   Stream* current_ = nullptr;
 };
 

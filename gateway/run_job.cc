@@ -66,6 +66,7 @@ Task<absl::Status> ReadAll(const Backend& backend, Upload& upload, std::string j
   v1::GetJobRequest request;
   request.set_id(job_id);
   const auto job = co_await Call(backend.jobs.async(), &Async::GetJob, request, backend.call_timeout);
+  if (absl::IsDeadlineExceeded(job.status())) co_return absl::UnavailableError(job.status().message());
   if (!job.ok()) co_return job.status();
   if (job->state() != v1::Job::COMPLETED) {
     co_return absl::InvalidArgumentError(
@@ -116,9 +117,7 @@ Task<absl::Status> RunJob(const Backend& backend, Submission& submission, Client
   }
   const absl::Status status = co_await Run(backend, submission, std::move(sink), *ending);
   if (status.ok() || client.gone() || !ending->late()) co_return status;
-  co_return absl::UnavailableError(absl::StrCat(
-      "no worker was done with it within ", absl::FormatDuration(limit),
-      "; start more workers, or make a job of it and come back for its results (POST /api/v1/jobs)"));
+  co_return absl::DeadlineExceededError("the time for the job is over");
 }
 
 }  // namespace imgfleet::gateway

@@ -11,7 +11,7 @@
 namespace imgfleet::gateway {
 
 // OK: `sink` got every outcome of the job. Its list goes up and its outcomes come down at the same time. Where the client
-// leaves, the sink fails or `limit` is over (UNAVAILABLE), the job is cancelled: nobody is left to read what it goes on
+// leaves, the sink fails or `limit` is over (DEADLINE_EXCEEDED), the job is cancelled: nobody is left to read what it goes on
 // finding out. All must outlive the call.
 Task<absl::Status> RunJob(const Backend& backend, Submission& submission, ClientGone& client,
                           OutcomeStream::Sink sink, absl::Duration limit = absl::InfiniteDuration());

@@ -3,7 +3,10 @@
 import http.client
 import json
 import threading
+import time
 import urllib.parse
+
+import harness
 
 
 class Callers:
@@ -14,6 +17,7 @@ class Callers:
         self.port, self.url, self.timeout = port, url, timeout
         self.lock = threading.Lock()
         self.answered, self.failures = 0, []
+        self.slowest = 0.0  # Seconds that an answer took.
         self.ending = threading.Event()
         self.threads = [threading.Thread(target=self._call, args=(i % 2 == 0, i // 2 % 2 == 0), daemon=True)
                         for i in range(count)]
@@ -22,6 +26,11 @@ class Callers:
         for thread in self.threads:
             thread.start()
         return self
+
+    def await_more(self, count):
+        """Until so many more were answered."""
+        wanted = self.answered + count
+        harness.until(lambda: self.answered >= wanted, f"{count} more answers")
 
     def __exit__(self, *_):
         self.ending.set()
@@ -34,6 +43,7 @@ class Callers:
         while not self.ending.is_set():
             if connection is None or not keep:
                 connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
+            began = time.monotonic()
             try:
                 wrong = self._ask(connection, post)
             except (OSError, http.client.HTTPException) as error:
@@ -42,6 +52,7 @@ class Callers:
                 connection.close()
             with self.lock:
                 self.answered += 1
+                self.slowest = max(self.slowest, time.monotonic() - began)
                 if wrong:
                     self.failures.append(f"{'POST' if post else 'GET'}, {'kept' if keep else 'new'} connection: {wrong}")
         connection.close()

@@ -118,7 +118,7 @@ class EndTest(harness.ClusterTest):
         self.assertEqual(gateway.terminate(), -signal.SIGTERM)
 
     def test_ready_follows_the_coordinator(self):
-        gateway = self.gateway()
+        gateway = self.gateway("--wait-timeout=300ms")
         coordinator = self.cluster.processes["coordinator"]
         coordinator.kill()
         harness.until(lambda: not gateway.ready(), "the gateway to be unready without a coordinator")

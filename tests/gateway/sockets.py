@@ -6,6 +6,7 @@ import pathlib
 import socket
 import struct
 import threading
+import time
 import zlib
 
 
@@ -18,9 +19,10 @@ def png(width, height):
 
 
 class HeldOrigin:
-    """/quick is a PNG; /held is one too once `release` is set; /missing is not there; all else is no image."""
+    """/quick is a PNG; /held is one too once `release` is set; /missing is not there; all else is no image. Each answer takes
+    `delay` seconds."""
 
-    def __init__(self):
+    def __init__(self, delay=0.0):
         origin = self
         self.release = threading.Event()
         self.held = threading.Event()  # Somebody waits for that.
@@ -30,6 +32,7 @@ class HeldOrigin:
                 if self.path.startswith("/held"):
                     origin.held.set()
                     origin.release.wait(60)
+                time.sleep(delay)
                 body = png(30, 20) if self.path.startswith(("/held", "/quick")) else b"no image, however long you look at it\n"
                 with contextlib.suppress(OSError):  # A cancelled job's worker is gone.
                     self.answer(body)
