@@ -31,6 +31,8 @@ RENDERED = {
     "dev with network policies": ("k8s/overlays/dev", "network-policies"),
     "dev with autoscaling": ("k8s/overlays/dev", "autoscaling"),
     "prod with an ingress": ("k8s/overlays/prod", "ingress"),
+    "dev with credentials": ("k8s/overlays/dev", "credentials"),
+    "prod with credentials": ("k8s/overlays/prod", "credentials"),
     "prod by backlog": ("k8s/overlays/prod", "backlog-autoscaling"),
     "prod by hand": ("k8s/overlays/prod", "manual-scaling"),
     "dev of the tests": ("tests/k8s/overlays/dev",),

@@ -20,6 +20,7 @@ PROD = [*ROLES, *POLICIES, SCALER, "Deployment/imgfleet-coordinator", "PriorityC
         *(f"PodDisruptionBudget/imgfleet-{role}" for role in ("coordinator", "gateway", "worker"))]
 HELD = {"dev": DEV, "prod": PROD, "dev with network policies": DEV + POLICIES, "dev with autoscaling": [*DEV, SCALER],
         "prod with an ingress": [*PROD, "Ingress/imgfleet-gateway"], "prod by backlog": PROD,
+        "dev with credentials": DEV, "prod with credentials": PROD,
         "prod by hand": [name for name in PROD if name != SCALER]}
 
 

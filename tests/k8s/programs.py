@@ -59,7 +59,7 @@ def path_problems(where, workload, container):
             yield f"{where}: {what} {path} lies on no volume"
             continue
         secret = volumes.get(mount["name"], {}).get("secret")
-        if secret and not folder and path not in [f"{mount['mountPath']}/{item['path']}" for item in secret["items"]]:
+        if secret and not folder and path not in [f"{mount['mountPath']}/{item['path']}" for item in secret.get("items", [])]:
             yield f"{where}: {what} {path} is none of what the secret {secret['secretName']} shows there"
 
 

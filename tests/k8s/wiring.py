@@ -120,7 +120,8 @@ def secrets_used(objects):
     for workload, template in pods(objects):
         for volume in template["spec"].get("volumes", []):
             if "secret" in volume:
-                used.setdefault(volume["secret"]["secretName"], set()).update(item["key"] for item in volume["secret"]["items"])
+                used.setdefault(volume["secret"]["secretName"], set()).update(
+                    item["key"] for item in volume["secret"].get("items", []))
         for container in template["spec"]["containers"]:
             for variable in container.get("env", []):
                 reference = variable.get("valueFrom", {}).get("secretKeyRef")
