@@ -59,7 +59,7 @@ class NodeTest(unittest.TestCase):
 
     def get_from(self, pod_name, url, seconds=3):
         """What `url` answers to a pod. Throws Refused where nothing does."""
-        return self.kubectl("exec", pod_name, "--", "curl", "-sS", "--max-time", str(seconds), url)
+        return self.kubectl("exec", pod_name, "--", "curl", "-sSk", "--max-time", str(seconds), url)
 
     def test_restricted_pods_run_and_others_are_refused(self):
         kube.apply(pod("fit", ["sh", "-c", "id -u; touch /x 2>&1; grep -E 'CapEff|Seccomp:|NoNewPrivs' /proc/self/status"]),
@@ -100,6 +100,63 @@ class NodeTest(unittest.TestCase):
         first = kube.eventually(lambda: self.kubectl("exec", "keeper-0", "--", "cat", "/data/kept"))
         self.kubectl("delete", "pod", "keeper-0", "--grace-period=0", "--force")
         kube.eventually(lambda: self.kubectl("logs", "keeper-0") == first)
+
+    def test_network_policies_are_enforced_and_lifted(self):
+        kube.apply(*web("web", 1), *web("other", 1), pod("friend", ["sleep", "600"], {"role": "friend"}),
+                   pod("stranger", ["sleep", "600"], {"role": "stranger"}), namespace=self.namespace)
+        self.ready("web", 1)
+        self.ready("other", 1)
+        self.kubectl("wait", "--for=condition=Ready", "pod/friend", "pod/stranger", "--timeout=60s")
+        for source in ("friend", "stranger"):
+            kube.eventually(lambda: self.get_from(source, "http://web"))
+        friends = {"podSelector": {"matchLabels": {"role": "friend"}}}
+        kube.apply(
+            {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "web"},
+             "spec": {"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"],
+                      "ingress": [{"from": [friends], "ports": [{"port": "http"}]}]}},
+            # Out of `friend` only to pods of this namespace and, for DNS, to the node.
+            {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "friend"},
+             "spec": {"podSelector": friends["podSelector"], "policyTypes": ["Egress"],
+                      "egress": [{"to": [{"podSelector": {}}]}, {"ports": [{"port": 53, "protocol": "UDP"}]}]}},
+            namespace=self.namespace)
+        kube.eventually(lambda: self.refused("stranger", "http://web"))
+        self.assertTrue(self.get_from("friend", "http://web"))
+        self.assertTrue(self.get_from("stranger", "http://other"))
+        # The API server's Service leads to the node: that is no pod, and not allowed to `friend` alone.
+        self.assertIn("Forbidden", self.get_from("stranger", "https://kubernetes.default/x"))
+        self.assertTrue(self.refused("friend", "https://kubernetes.default"))
+        # A pod is under its policies from its first packet on, and its probes get through to it all the same.
+        kube.apply(pod("late", ["sh", "-c", "curl -sS --max-time 2 http://$WEB_SERVICE_HOST && echo reached || echo not reached"],
+                       {"role": "stranger"}), namespace=self.namespace)
+        self.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/late", "--timeout=60s")
+        self.assertIn("not reached", self.kubectl("logs", "late"))
+        self.kubectl("scale", "deployment/web", "--replicas=2")
+        self.ready("web", 2)
+        self.kubectl("delete", "networkpolicies", "--all")
+        kube.eventually(lambda: self.get_from("stranger", "http://web"))
+
+    def refused(self, source, url):
+        """Whether `url` answers nothing to a pod."""
+        try:
+            self.get_from(source, url, seconds=1)
+        except kube.Refused:
+            return True
+        return False
+
+    def test_an_autoscaler_sees_cpu_and_scales(self):
+        burn = ["python3", "-c", "while True: pass"]
+        labels = {"app": "busy"}
+        spec = pod_spec(burn, resources={"requests": {"cpu": "20m"}, "limits": {"cpu": "100m", "memory": "64Mi"}})
+        kube.apply(
+            {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "busy"},
+             "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}}},
+            {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "busy"},
+             "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "busy"}, "minReplicas": 1, "maxReplicas": 3,
+                      "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization",
+                                                                                               "averageUtilization": 50}}}]}},
+            namespace=self.namespace)
+        kube.eventually(lambda: kube.get("deployment", "busy", "-n", self.namespace)["spec"]["replicas"] == 3, seconds=120)
+        self.assertRegex(self.kubectl("top", "pods"), r"busy-\S+ +[1-9]\d*m")
 
 
 if __name__ == "__main__":

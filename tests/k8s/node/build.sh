@@ -7,6 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 folder=$1
 VERSION=1.31.4
 COREDNS=github.com/coredns/coredns@v1.11.3
+METRICS_SERVER=sigs.k8s.io/metrics-server/cmd/metrics-server@v0.7.2
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -51,4 +52,5 @@ pause() {
 
 kubernetes
 tool coredns "$COREDNS"
+tool metrics-server "$METRICS_SERVER"
 pause

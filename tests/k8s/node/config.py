@@ -34,6 +34,7 @@ def keys():
     certificate("apiserver", "/CN=kube-apiserver", "basicConstraints=critical,CA:FALSE",
                 f"subjectAltName=DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,"
                 f"IP:127.0.0.1,IP:{NODE_ADDRESS},IP:{API_ADDRESS}")
+    certificate("aggregator", "/CN=aggregator", "basicConstraints=critical,CA:FALSE")
     subprocess.run(["openssl", "genrsa", "-out", f"{ETC}/accounts.key", "2048"], check=True, capture_output=True)
 
 

@@ -109,11 +109,19 @@ class Parts:
                    "--tls-cert-file=apiserver.crt", "--tls-private-key-file=apiserver.key",
                    "--service-account-key-file=accounts.key", "--service-account-signing-key-file=accounts.key",
                    "--service-account-issuer=https://kubernetes.default.svc", "--token-auth-file=tokens.csv",
-                   "--authorization-mode=RBAC", "--allow-privileged", f"--advertise-address={config.NODE_ADDRESS}",
-                   f"--service-cluster-ip-range={config.SERVICE_RANGE}", "--kubelet-preferred-address-types=InternalIP")
+                   "--client-ca-file=ca.crt", "--authorization-mode=RBAC", "--allow-privileged",
+                   f"--advertise-address={config.NODE_ADDRESS}",
+                   f"--service-cluster-ip-range={config.SERVICE_RANGE}", "--kubelet-preferred-address-types=InternalIP",
+                   # With these the API server can hand on requests, to the metrics server.
+                   "--requestheader-client-ca-file=ca.crt", "--requestheader-allowed-names=aggregator",
+                   "--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
+                   "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+                   "--proxy-client-cert-file=aggregator.crt", "--proxy-client-key-file=aggregator.key")
         wait_for("API server", lambda: kubectl("get", "--raw", "/readyz"))
         self.start("controllers", f"{BINARIES}/kube-controller-manager", "--kubeconfig", config.KUBECONFIG,
-                   "--service-account-private-key-file=accounts.key", "--root-ca-file=ca.crt", "--leader-elect=false")
+                   "--service-account-private-key-file=accounts.key", "--root-ca-file=ca.crt", "--leader-elect=false",
+                   # As often as there can be anything new (see metrics).
+                   "--horizontal-pod-autoscaler-sync-period=10s")
         self.start("scheduler", f"{BINARIES}/kube-scheduler", "--kubeconfig", config.KUBECONFIG, "--leader-elect=false")
 
     def start_node(self, node):
@@ -123,6 +131,11 @@ class Parts:
                    "--hostname-override", node, "--node-ip", config.NODE_ADDRESS)
         self.start("proxy", f"{BINARIES}/kube-proxy", "--config", "proxy.yaml")
         self.start("dns", f"{BINARIES}/coredns-v1.11.3", "-conf", "Corefile")
+        self.start("metrics", f"{BINARIES}/metrics-server-v0.7.2", "--kubeconfig", config.KUBECONFIG,
+                   "--authentication-kubeconfig", config.KUBECONFIG, "--authorization-kubeconfig", config.KUBECONFIG,
+                   "--secure-port=4443", "--cert-dir=metrics", "--kubelet-insecure-tls",
+                   "--kubelet-preferred-address-types=InternalIP", "--metric-resolution=10s", "--kubelet-request-timeout=5s")
+        self.start("policies", "/usr/bin/python3", f"{HERE}/enforcer.py")
 
 
 def volume(node, number):
@@ -152,6 +165,7 @@ def start(node, folder, parts):
     parts.start_node(node)
     apply_manifests(node)
     wait_for("node that is Ready", lambda: kubectl("wait", "--for=condition=Ready", "--timeout=5s", f"node/{node}"))
+    wait_for("metrics server", lambda: kubectl("get", "--raw", "/apis/metrics.k8s.io/v1beta1"))
     wait_for("service account", lambda: kubectl("get", "serviceaccount", "default"))
 
 
