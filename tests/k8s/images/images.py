@@ -14,19 +14,21 @@ import functools
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 
-TOP = pathlib.Path(__file__).resolve().parents[3]
+HERE = pathlib.Path(__file__).resolve().parent
+TOP = HERE.parents[2]
 CACHE = pathlib.Path(os.environ.get("IMGFLEET_CACHE") or pathlib.Path.home() / ".cache/imgfleet")
 FOLDER = pathlib.Path(os.environ.get("IMGFLEET_IMAGES") or CACHE / "images")
 ROLES = ("coordinator", "worker", "gateway")
 TOOLS = "test-tools"
 SUITE = "bookworm"
-BASE = "localhost/imgfleet-debian:12"
-LARGEST_MIB = 8192  # Of buildah's storage.
+PARTS = ("build", "parquet", "image")  # Of tools/debian-packages.txt, as deploy/Containerfile has them.
+LOG = FOLDER / "log"
 
 
 def image(name):
@@ -37,19 +39,23 @@ def say(text):
     print(f"images: {text}", file=sys.stderr, flush=True)
 
 
-def run(command, log, **options):
-    """A command whose output is only shown if it fails."""
-    with open(log, "ab") as out:
-        done = subprocess.run([str(part) for part in command], stdout=out, stderr=out, check=False, **options)
-    if done.returncode != 0:
-        sys.exit(f"images: {' '.join(map(str, command))} failed ({done.returncode}); {log} ends:\n"
-                 + "\n".join(pathlib.Path(log).read_text("utf-8", "replace").splitlines()[-40:]))
+def run(*command, **options):
+    """What a command prints. If it fails, so does this, with the end of its output, which goes to LOG."""
+    words = [str(word) for word in command]
+    with open(LOG, "a+", encoding="utf-8", errors="replace") as log:
+        print("$", *words, file=log, flush=True)
+        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=log, text=True, check=False, **options)
+        log.write(done.stdout)
+        if done.returncode != 0:
+            log.seek(0)
+            sys.exit("".join(log.readlines()[-40:]) + f"images: the above failed ({done.returncode}); all of it is in {LOG}")
+    return done.stdout
 
 
-def buildah(*arguments, log):
+def buildah(*arguments):
     """With images of its own, and below TMPDIR its `--mount=type=cache`."""
     store = ["--root", FOLDER / "storage", "--runroot", FOLDER / "run"]
-    run(["buildah", *store, *arguments], log, env={**os.environ, "TMPDIR": str(FOLDER / "tmp")})
+    return run("buildah", *store, *arguments, env={**os.environ, "TMPDIR": str(FOLDER / "tmp")})
 
 
 def digest(*parts):
@@ -92,87 +98,126 @@ def mirrors():
     return [lines[place] for place in sorted(lines)]
 
 
-def debian(log):
-    """The base of all that is built, once; what it is, as text."""
-    sources = mirrors()
-    what = digest("1", *sources)
-    archive = FOLDER / f"debian-{what[:12]}.tar"
+def debian():
+    """The archive of a minimal Debian, made once for each choice of mirrors."""
+    archive = FOLDER / f"debian-{digest('1', *mirrors())[:12]}.tar"
     if not archive.exists():
         say(f"installing Debian's {SUITE} into {archive}")
         with tempfile.TemporaryDirectory(prefix="debian.", dir=FOLDER) as root:
-            run(["debootstrap", "--variant=minbase", SUITE, root, sources[0].split()[1]], log)
-            pathlib.Path(root, "etc/apt/sources.list").write_text("\n".join(sources) + "\n", "utf-8")
-            for settings in ("Acquire", "APT::Install-Recommends"):
-                found = subprocess.run(["apt-config", "dump", settings], check=True, capture_output=True, text=True).stdout
-                kept = [line for line in found.splitlines() if "::Proxy" in line or not line.startswith("Acquire")]
-                pathlib.Path(root, f"etc/apt/apt.conf.d/90{settings[:7].lower()}").write_text("\n".join(kept) + "\n", "utf-8")
+            run("debootstrap", "--variant=minbase", SUITE, root, mirrors()[0].split()[1])
+            pathlib.Path(root, "etc/apt/sources.list").write_text("\n".join(mirrors()) + "\n", "utf-8")
+            settings = subprocess.run(["apt-config", "dump"], check=True, capture_output=True, text=True).stdout.splitlines()
+            proxies = [line for line in settings if line.startswith("Acquire::") and "::Proxy" in line]
+            pathlib.Path(root, "etc/apt/apt.conf.d/90proxies").write_text("".join(line + "\n" for line in proxies), "utf-8")
             for emptied in ("var/cache/apt/archives", "var/lib/apt/lists"):
                 shutil.rmtree(pathlib.Path(root, emptied))
                 pathlib.Path(root, emptied, "partial").mkdir(parents=True)
-            run(["tar", "-C", root, "--numeric-owner", "--exclude=./dev/*", "-cf", f"{archive}.new", "."], log)
+            run("tar", "-C", root, "--numeric-owner", "--exclude=./dev/*", "-cf", f"{archive}.new", ".")
         os.rename(f"{archive}.new", archive)
-    with tempfile.TemporaryDirectory(prefix="base.", dir=FOLDER) as folder:
-        os.link(archive, pathlib.Path(folder, "debian.tar"))
-        pathlib.Path(folder, "Containerfile").write_text(
-            "FROM scratch\nADD debian.tar /\nENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n", "utf-8")
-        buildah("bud", "--isolation", "chroot", "--layers", "-t", BASE, folder, log=log)
-    return what
+    return archive
 
 
-def bud(name, log, *arguments):
-    """An image by `docker build`'s rules; layers that have not changed are taken from the last time."""
-    buildah("bud", "--isolation", "chroot", "--layers", "--build-arg", f"BASE={BASE}", "-t", name, *arguments, log=log)
+def bud(name, *arguments):
+    buildah("bud", "--isolation", "chroot", "-t", name, *arguments)
 
 
-def build_role(role, log):
+def kept(kind, make, *content):
+    """The name of an image that depends on `content` alone; make(name) builds it where it is not there, and others of its kind go."""
+    prefix = f"localhost/imgfleet-{kind}"
+    name = f"{prefix}:{digest(*content)[:12]}"
+    known = buildah("images", "--format", "{{.Name}}:{{.Tag}}").split()
+    if name not in known:
+        for old in (each for each in known if each.startswith(prefix + ":")):
+            buildah("rmi", "--force", old)
+        say(f"building {name}")
+        make(name)
+    return name
+
+
+def base():
+    def make(name):
+        with tempfile.TemporaryDirectory(prefix="base.", dir=FOLDER) as folder:
+            os.link(debian(), pathlib.Path(folder, "debian.tar"))
+            path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+            pathlib.Path(folder, "Containerfile").write_text(f"FROM scratch\nADD debian.tar /\nENV PATH={path}\n", "utf-8")
+            bud(name, folder)
+
+    return kept("debian", make, *mirrors())
+
+
+def build_packages():
+    """What tools/setup.sh installs for deploy/Containerfile; new where the list of packages is."""
+    def make(name):
+        with tempfile.TemporaryDirectory(prefix="packages.", dir=FOLDER) as folder:
+            pathlib.Path(folder, "tools").mkdir()
+            for each in ("setup.sh", "debian-packages.txt"):
+                shutil.copy(TOP / "tools" / each, pathlib.Path(folder, "tools"))
+            bud(name, "--build-arg", f"BASE={base()}", "-f", recipe, *arrow(), folder)
+
+    recipe, sections = HERE / "build-packages.Containerfile", {}
+    for line in (TOP / "tools/debian-packages.txt").read_text("utf-8").splitlines():
+        if title := re.fullmatch(r"# ([a-z]+)", line):
+            packages = sections.setdefault(title.group(1), [])
+        elif sections and line:
+            packages.append(line)
+    return kept("build-packages", make, *mirrors(), recipe, *(package for part in PARTS for package in sections[part]))
+
+
+def test_packages():
+    recipe = HERE / "test-packages.Containerfile"
+    return kept("test-packages", lambda name: bud(name, "--build-arg", f"BASE={base()}", "-f", recipe, HERE), *mirrors(), recipe)
+
+
+def arrow():
+    """Options that give a build what tools/setup.sh has installed of Apache Arrow."""
+    run(TOP / "tools/setup.sh", "parquet")
+    return "--volume", f"{CACHE / 'arrow'}:/var/cache/imgfleet/arrow:ro"
+
+
+def build_role(role):
     caches = FOLDER / "tmp/buildah-cache"
     caches.mkdir(parents=True, exist_ok=True)
-    mounted, kept = caches / "imgfleet-bazel", os.environ.get("IMGFLEET_DISK_CACHE") or CACHE / "bazel"
-    os.makedirs(kept, exist_ok=True)
-    if not mounted.is_symlink() or os.readlink(mounted) != str(kept):
+    mounted, cache = caches / "imgfleet-bazel", os.environ.get("IMGFLEET_DISK_CACHE") or CACHE / "bazel"
+    os.makedirs(cache, exist_ok=True)
+    if not mounted.is_symlink() or os.readlink(mounted) != str(cache):
         mounted.unlink(missing_ok=True)
-        mounted.symlink_to(kept)
-    arrow = CACHE / "arrow"
-    if not arrow.exists():
-        run([TOP / "tools/setup.sh", "parquet"], log)
-    bud(image(role), log, "-f", TOP / "deploy/Containerfile", "--target", role,
-        "--volume", f"{arrow}:/var/cache/imgfleet/arrow:ro", TOP)
+        mounted.symlink_to(cache)
+    # With layers: the three images have one build stage.
+    bud(image(role), "--layers", "--build-arg", f"BASE={build_packages()}", "--target", role, "-f", TOP / "deploy/Containerfile",
+        *arrow(), TOP)
 
 
-def build_tools(log):
+def build_tools():
     with tempfile.TemporaryDirectory(prefix="tools.", dir=FOLDER) as folder:
         for path in tracked("tests", "proto"):
-            copy = pathlib.Path(folder, "checkout", path.relative_to(TOP))
+            copy = pathlib.Path(folder, path.relative_to(TOP))
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, copy)
-        pathlib.Path(folder, "passwd-line").write_text("imgfleet:x:65532:65532:imgfleet:/tmp:/bin/sh\n", "utf-8")
-        bud(image(TOOLS), log, "-f", TOP / "tests/k8s/images/test-tools.Containerfile", folder)
+        bud(image(TOOLS), "--build-arg", f"BASE={test_packages()}", "-f", HERE / "test-tools.Containerfile", folder)
 
 
-def build(wanted, log):
+def build(wanted):
     """Where an archive is of the same content already, it is only named."""
     (FOLDER / "tmp").mkdir(exist_ok=True)
-    log.write_text("", "utf-8")
-    base = None
+    LOG.write_text("", "utf-8")
+    built = False
     for name in wanted:
         archive, stamp = FOLDER / f"imgfleet-{name}.tar", FOLDER / f"imgfleet-{name}.stamp"
-        own = [TOP / "tests/k8s/images/test-tools.Containerfile", *tracked("tests", "proto")] if name == TOOLS else \
-            [TOP / "deploy/Containerfile", TOP / ".dockerignore", *context()]
+        own = tracked("tests", "proto") if name == TOOLS else [TOP / "deploy/Containerfile", TOP / ".dockerignore", *context()]
         what = digest(*mirrors(), *own)
         if not (archive.exists() and stamp.exists() and stamp.read_text("utf-8") == what):
+            if not built:
+                buildah("rm", "--all")  # What a build left that was cut off.
+            built = True
             stamp.unlink(missing_ok=True)
-            base = base or debian(log)
             say(f"building imgfleet-{name}")
-            build_tools(log) if name == TOOLS else build_role(name, log)
+            build_tools() if name == TOOLS else build_role(name)
             archive.unlink(missing_ok=True)
-            buildah("push", "--compression-format", "zstd", image(name), f"oci-archive:{archive}:{image(name)}", log=log)
+            buildah("push", "--compression-format", "zstd", image(name), f"oci-archive:{archive}:{image(name)}")
             stamp.write_text(what, "utf-8")
         print(archive, flush=True)
-    # Layers of programs that were built long ago are of no use any more; which those are, buildah cannot tell.
-    store = FOLDER / "storage"
-    if base and int(subprocess.run(["du", "-sm", store], check=True, capture_output=True, text=True).stdout.split()[0]) > LARGEST_MIB:
-        say(f"{store} has grown beyond {LARGEST_MIB} MiB and is emptied")
-        shutil.rmtree(store)
+    if built:
+        buildah("rmi", "--prune")  # The build stage, and images that have been built anew.
 
 
 def main(wanted):
@@ -183,7 +228,7 @@ def main(wanted):
     FOLDER.mkdir(parents=True, exist_ok=True)
     with open(FOLDER / "lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        build(wanted or (*ROLES, TOOLS), FOLDER / "log")
+        build(wanted or (*ROLES, TOOLS))
 
 
 if __name__ == "__main__":
