@@ -189,10 +189,10 @@ class Origin:
 
 
 class Connection(asyncio.Protocol):
-    """One client: requests one after the other, each answered after `delay` seconds."""
+    """One client: requests one after the other, each answered after `delay` seconds, but paths below `quick` at once."""
 
-    def __init__(self, origin, delay):
-        self.origin, self.delay = origin, delay
+    def __init__(self, origin, delay, quick):
+        self.origin, self.delay, self.quick = origin, delay, ("/_origin/", quick) if quick else "/_origin/"
         self.buffer = bytearray()
         self.waiting = False  # An answer is due: the next request stays in the buffer.
         self.transport = None
@@ -228,7 +228,7 @@ class Connection(asyncio.Protocol):
                 return
             reply = self.origin.respond(method, target, headers, self.client)
             close = headers.get("connection", "").lower() == "close" or isinstance(reply, LastReply)
-            if self.delay and not target.startswith("/_origin/"):
+            if self.delay and not target.startswith(self.quick):
                 self.waiting = True
                 asyncio.get_running_loop().call_later(self.delay, self.send, reply, close)
             else:
@@ -290,6 +290,7 @@ def parse_arguments():
     parser.add_argument("--host", action="append", default=[], help="a name for the certificate; repeatable")
     parser.add_argument("--tls-dir", help="where the certificates are put, or lie (default: a temporary folder)")
     parser.add_argument("--delay-ms", type=float, default=0, help="wait before each answer")
+    parser.add_argument("--quick", metavar="PREFIX", help="do not wait for paths that begin so")
     parser.add_argument("--ignore-range", action="store_true")
     parser.add_argument("--rate", type=float, metavar="N", help="allow N requests a second and answer 429 to the others")
     parser.add_argument("--burst", type=float, default=1, metavar="N", help="of which N at once (default 1)")
@@ -316,7 +317,7 @@ async def serve(args):
         loop.add_signal_handler(number, stop.set)
 
     async def listen(port, context=None):
-        server = await loop.create_server(lambda: Connection(origin, args.delay_ms / 1000), args.bind, port,
+        server = await loop.create_server(lambda: Connection(origin, args.delay_ms / 1000, args.quick), args.bind, port,
                                           ssl=context, backlog=4096)
         return server.sockets[0].getsockname()[1]
 
