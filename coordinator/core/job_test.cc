@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "coordinator/core/fair_share.h"
 #include "coordinator/core/sharder.h"
 
@@ -160,14 +163,43 @@ TEST(Job, WithAParentLeavesItemsOut) {
   EXPECT_EQ(record.job.state, JobState::kCompleted) << "outcomes and absent items are all items";
 }
 
-TEST(Sharder, ShardsDoubleUpToTheLimit) {
+// The sizes of the shards of a list.
+std::vector<uint32_t> Cut(uint64_t items) {
   Sharder sharder;
-  for (const uint32_t size : {16u, 32u, 64u, 128u, 256u, 512u, 1000u, 1000u}) {
-    while (sharder.Fits(100)) sharder.Add(100);
-    EXPECT_EQ(sharder.items(), size);
-    sharder.Cut();
+  std::vector<uint32_t> sizes;
+  for (uint64_t i = 0; i < items; ++i) {
+    if (!sharder.Fits(100)) {
+      sizes.push_back(sharder.items());
+      sharder.Cut();
+    }
+    sharder.Add(100);
+  }
+  sizes.push_back(sharder.items());
+  return sizes;
+}
+
+TEST(Sharder, ShardsDoubleUpToAPartOfTheListAndTheLimit) {
+  const std::vector<uint32_t> sizes = Cut(100'000);
+  EXPECT_EQ(sizes[0], 16u);
+  EXPECT_EQ(sizes[1], 32u);
+  EXPECT_EQ(sizes[2], 64u);
+  EXPECT_EQ(sizes[3], 64u);
+  uint64_t before = 0;
+  for (size_t i = 0; i + 1 < sizes.size(); before += sizes[i++]) {
+    EXPECT_LE(sizes[i], std::max<uint64_t>(64, before / 32)) << i;
+    if (before >= 32'000) {
+      EXPECT_EQ(sizes[i], 1000u) << i;
+    }
   }
 }
+
+TEST(Sharder, AShortListIsEnoughForWorkersThatComeLater) {
+  const std::vector<uint32_t> sizes = Cut(5005);
+  EXPECT_EQ(sizes.size(), 63u);
+  EXPECT_EQ(*std::max_element(sizes.begin(), sizes.end()), 149u);
+}
+
+TEST(Sharder, ALongListCostsFewShards) { EXPECT_LE(Cut(10'000'000).size(), 10'100u); }
 
 TEST(Sharder, BytesCloseAShardToo) {
   Sharder sharder;
