@@ -3,8 +3,10 @@
 moment; the coordinator is restarted, or one of three is killed behind one address. No request fails, though some wait."""
 
 import collections
-import signal
+import json
 import sys
+import threading
+import time
 import unittest
 
 sys.path[:0] = ["tests/cluster", "tests/gateway"]
@@ -74,6 +76,54 @@ class FleetTest(harness.ClusterTest):
             calls.await_more(50)
         self.expect_no_failure(calls, slowest=10)
 
+    def ask(self, paths):
+        """Posts them in the background: a function that waits for what is answered."""
+        answers = []
+
+        def post():
+            answers.append(self.cluster.post("/api/v1/images_info", {"urls": [self.origin.url + path for path in paths]}))
+        thread = threading.Thread(target=post, daemon=True)
+        thread.start()
+
+        def wait():
+            thread.join(60)
+            status, _, body = answers[0]
+            self.assertEqual(status, 200, body)
+            return [entry["image_info"]["image_dimension"] for entry in json.loads(body).values()]
+        return wait
+
+    def drain(self, worker):
+        """SIGTERM, after which it is not ready at once."""
+        worker.popen.terminate()
+        harness.until(lambda: worker.popen.poll() is not None or not worker.ready(), "readyz to say no", patience=5)
+
+    def test_a_worker_that_drains_finishes_what_it_began(self):
+        self.cluster.start_coordinator()
+        worker = self.cluster.start_worker("worker-0")
+        self.cluster.start_gateway()
+        answer = self.ask(["/held"])
+        self.assertTrue(self.origin.held.wait(30))
+        self.drain(worker)
+        self.assertIsNone(worker.popen.poll())
+        self.origin.release.set()
+        self.assertEqual(answer(), [[30, 20]])
+        self.assertEqual(worker.popen.wait(10), 0)
+
+    def test_a_worker_that_drains_keeps_nobody_waiting_for_what_it_did_not_begin(self):
+        self.cluster.worker_flags.remove("--polite-exempt=127.0.0.1")  # So that most of it waits for the origin.
+        self.cluster.start_coordinator()
+        worker = self.cluster.start_worker("worker-0", "--drain-timeout=10m")
+        self.cluster.start_gateway()
+        answer = self.ask(["/held"] * 60)
+        self.assertTrue(self.origin.held.wait(30))
+        self.cluster.start_worker("worker-1")
+        began = time.monotonic()
+        self.drain(worker)
+        self.assertEqual(worker.popen.wait(30), 0)  # With no answer from the origin.
+        print(f"{self.id()}: handed back within {time.monotonic() - began:.2f} s")
+        self.origin.release.set()
+        self.assertEqual(answer(), [[30, 20]] * 60)
+
     def test_the_coordinator_restarted(self):
         coordinator = self.cluster.start_coordinator()
         self.cluster.start_worker("worker-0")
@@ -104,8 +154,7 @@ class FleetTest(harness.ClusterTest):
         with self.callers() as calls:
             for coordinator, port in coordinators:
                 calls.await_more(50)
-                coordinator.popen.send_signal(signal.SIGKILL)
-                coordinator.popen.wait()
+                coordinator.kill()
                 harness.until(lambda port=port: port not in service.view, "the balancer to notice")
                 coordinator.start()
                 coordinator.wait_ready()
@@ -117,7 +166,7 @@ class FleetTest(harness.ClusterTest):
         cluster.grpc_port, admin = harness.free_port(), harness.free_port()
         return cluster._start(f"coordinator-{number}", [
             harness.binary("coordinator"), f"--listen=127.0.0.1:{cluster.grpc_port}", f"--admin-listen=127.0.0.1:{admin}",
-            f"--store={store}"], admin).wait_ready()
+            f"--store={store}", "--lease-period=5s"], admin).wait_ready()
 
 
 if __name__ == "__main__":

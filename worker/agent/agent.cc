@@ -230,6 +230,19 @@ bool Agent::Finished(uint64_t id, uint32_t offset, const PackedOutcome& outcome,
   return !put_off;
 }
 
+void Agent::NotBegun(uint64_t id, absl::Time now) {
+  const auto found = held_.find(id);
+  if (found == held_.end()) return;
+  HeldLease& lease = *found->second;
+  IMGFLEET_CHECK(lease.running > 0 && running_ > 0);
+  --lease.running;
+  --lease.job->running;
+  --running_;
+  if (lease.urgent) return GiveBack(lease, now);
+  if (lease.running == 0) Flush(lease);
+  CloseIfDone(lease, now);
+}
+
 void Agent::Flush(HeldLease& lease) {
   if (lease.gathering.empty()) return;
   v1::Chunk chunk = lease.gathering.Pack();
@@ -314,26 +327,33 @@ void Agent::HandBack(const HeldLease& lease, absl::Time now) {
 
 void Agent::Drain(absl::Time now) {
   if (std::exchange(draining_, true)) return;
+  // First of all: what is handed back is not to be leased to this worker again.
+  if (welcomed()) SendReport(now);
   std::vector<HeldLease*> leases;
   for (const auto& [id, lease] : held_) leases.push_back(lease.get());
   for (HeldLease* lease : leases) {
+    const bool unstarted = lease->waiting();
     lease->closing = true;
+    if (unstarted && lease->urgent) {
+      GiveBack(*lease, now);
+      continue;
+    }
     if (lease->running == 0) Flush(*lease);
     CloseIfDone(*lease, now);
   }
-  if (welcomed()) SendReport(now);
 }
 
 void Agent::GiveUp(absl::Time now) {
   Drain(now);
   std::vector<uint64_t> ids;
   for (const auto& [id, lease] : held_) ids.push_back(id);
-  for (const uint64_t id : ids) {
-    HeldLease& lease = *held_.at(id);
-    Flush(lease);
-    HandBack(lease, now);
-    Close(id);
-  }
+  for (const uint64_t id : ids) GiveBack(*held_.at(id), now);
+}
+
+void Agent::GiveBack(HeldLease& lease, absl::Time now) {
+  Flush(lease);
+  HandBack(lease, now);
+  Close(lease.id);
 }
 
 void Agent::CloseIfDone(HeldLease& lease, absl::Time now) {

@@ -92,14 +92,17 @@ class Agent {
   // The outcome of a started item. Of a lease that is no longer held it is dropped. False where the item was put
   // off instead: it has no outcome, and will be leased again.
   bool Finished(uint64_t lease, uint32_t offset, const PackedOutcome& outcome, absl::Time now);
+  // A started item of which the engine had begun nothing when the agent drained: it has no outcome, and others are to have
+  // it. An urgent lease, for whose outcomes somebody waits, goes back at once then, with what of it was begun.
+  void NotBegun(uint64_t lease, absl::Time now);
   // What is due by `now`: reports, chunks that are old enough, chunks to be sent again, leases that have
   // lapsed.
   void Tick(absl::Time now);
   // When Tick has something to do next, as far as is known now.
   absl::Time NextWake() const;
 
-  // Takes no new leases and starts no waiting items. Leases of which nothing was begun are handed back now,
-  // the others once what was begun has an acknowledged outcome.
+  // Takes no new leases and starts no waiting items. Leases of which nothing was started are handed back now, and urgent
+  // ones of which not all was; the others once what was begun has an acknowledged outcome.
   void Drain(absl::Time now);
   // Breaks off what still runs: sends the outcomes there are and hands back the rest.
   void GiveUp(absl::Time now);
@@ -140,6 +143,8 @@ class Agent {
   void SendReport(absl::Time now);
   void SendHandBack(const v1::ShardKey& shard, uint64_t epoch, absl::Duration not_before);
   void HandBack(const HeldLease& lease, absl::Time now);
+  // Sends the outcomes there are and hands back the rest.
+  void GiveBack(HeldLease& lease, absl::Time now);
   // Forgets the lease. Its running items, if any, are broken off.
   void Close(uint64_t id);
   // Closes the lease if nothing is left to do for it, handing back what was not begun.

@@ -15,53 +15,6 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-std::vector<v1::Chunk> Chunks(const Agent::Output& output) {
-  std::vector<v1::Chunk> chunks;
-  for (const auto& message : output.send) {
-    if (message.has_chunk()) chunks.push_back(message.chunk());
-  }
-  return chunks;
-}
-
-std::vector<v1::Report> Reports(const Agent::Output& output) {
-  std::vector<v1::Report> reports;
-  for (const auto& message : output.send) {
-    if (message.has_report()) reports.push_back(message.report());
-  }
-  return reports;
-}
-
-std::vector<v1::HandBack> HandBacks(const Agent::Output& output) {
-  std::vector<v1::HandBack> backs;
-  for (const auto& message : output.send) {
-    if (message.has_hand_back()) backs.push_back(message.hand_back());
-  }
-  return backs;
-}
-
-class AgentTest : public ::testing::Test {
- protected:
-  static Agent::Options SmallOptions() {
-    Agent::Options options;
-    options.worker_id = "w";
-    options.capacity_items = 8;
-    options.chunk_items = 4;
-    return options;
-  }
-
-  void Connect() {
-    agent_.Connected(now_);
-    agent_.Received(Welcome(), now_);
-  }
-  void Finish(const Agent::StartItem& item) {
-    agent_.Finished(item.lease, item.offset, PackTo(OutcomeOf(item.index), &buffer_), now_);
-  }
-
-  Agent agent_{SmallOptions()};
-  std::string buffer_;
-  absl::Time now_ = absl::UnixEpoch() + absl::Hours(1);
-};
-
 TEST_F(AgentTest, GreetsThenReportsItsRoom) {
   agent_.Connected(now_);
   Agent::Output output = agent_.Take();
@@ -298,47 +251,6 @@ TEST_F(AgentTest, ALeaseItCannotReadGoesBack) {
   const auto backs = HandBacks(agent_.Take());
   ASSERT_THAT(backs, SizeIs(3));
   EXPECT_EQ(backs[0].not_before().seconds(), 10);
-  EXPECT_TRUE(agent_.idle());
-}
-
-TEST_F(AgentTest, DrainHandsBackWhatWasNotBegunAndFinishesTheRest) {
-  Connect();
-  agent_.Received(LeaseOf(0, 5, 1, 20), now_);  // Seven run, thirteen wait.
-  agent_.Received(LeaseOf(1, 5, 2, 3), now_);   // None begun.
-  const Agent::Output started = agent_.Take();
-  agent_.Drain(now_);
-  Agent::Output output = agent_.Take();
-  ASSERT_THAT(HandBacks(output), SizeIs(1));
-  EXPECT_EQ(HandBacks(output)[0].shard().shard(), 1u);
-  ASSERT_THAT(Reports(output), SizeIs(1));
-  EXPECT_TRUE(Reports(output)[0].draining());
-  EXPECT_EQ(Reports(output)[0].capacity_items(), 0u);
-  agent_.Received(LeaseOf(2, 5, 3, 3), now_);  // Crossed on the way.
-  EXPECT_THAT(HandBacks(agent_.Take()), SizeIs(1));
-  std::vector<v1::Chunk> chunks;
-  for (const auto& item : started.start) Finish(item);
-  output = agent_.Take();
-  EXPECT_THAT(output.start, IsEmpty());
-  ASSERT_THAT(Chunks(output), SizeIs(2));
-  EXPECT_THAT(HandBacks(output), IsEmpty());  // Not before the outcomes are safe.
-  for (const auto& chunk : Chunks(output)) agent_.Received(AckOf(chunk, v1::Ack::COMMITTED), now_);
-  EXPECT_THAT(HandBacks(agent_.Take()), SizeIs(1));
-  EXPECT_TRUE(agent_.idle());
-}
-
-TEST_F(AgentTest, GivingUpSendsWhatThereIsAndBreaksOffTheRest) {
-  Connect();
-  agent_.Received(LeaseOf(0, 5, 1, 3), now_);
-  const Agent::Output started = agent_.Take();
-  Finish(started.start[0]);
-  agent_.Drain(now_);
-  agent_.Take();
-  agent_.GiveUp(now_);
-  const Agent::Output output = agent_.Take();
-  ASSERT_THAT(output.send, SizeIs(2));
-  EXPECT_TRUE(output.send[0].has_chunk());
-  EXPECT_TRUE(output.send[1].has_hand_back());
-  EXPECT_THAT(output.abandon, SizeIs(1));
   EXPECT_TRUE(agent_.idle());
 }
 

@@ -1,4 +1,4 @@
-// For tests: the coordinator's messages in short, as the agent gets them.
+// For tests: the coordinator's messages in short, as the agent gets them, and what it says to them.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "common/blob.h"
+#include "gtest/gtest.h"
 #include "proto/imgfleet/v1/worker.pb.h"
+#include "worker/agent/agent.h"
 
 namespace imgfleet::agent {
 
@@ -79,5 +82,55 @@ inline v1::Outcome OutcomeOf(uint64_t index) {
   outcome.mutable_fetch()->set_fetched_bytes(10);
   return outcome;
 }
+
+// --- What an agent sends
+
+inline std::vector<v1::Chunk> Chunks(const Agent::Output& output) {
+  std::vector<v1::Chunk> chunks;
+  for (const auto& message : output.send) {
+    if (message.has_chunk()) chunks.push_back(message.chunk());
+  }
+  return chunks;
+}
+
+inline std::vector<v1::Report> Reports(const Agent::Output& output) {
+  std::vector<v1::Report> reports;
+  for (const auto& message : output.send) {
+    if (message.has_report()) reports.push_back(message.report());
+  }
+  return reports;
+}
+
+inline std::vector<v1::HandBack> HandBacks(const Agent::Output& output) {
+  std::vector<v1::HandBack> backs;
+  for (const auto& message : output.send) {
+    if (message.has_hand_back()) backs.push_back(message.hand_back());
+  }
+  return backs;
+}
+
+// An agent with little room, before its stream.
+class AgentTest : public ::testing::Test {
+ protected:
+  static Agent::Options SmallOptions() {
+    Agent::Options options;
+    options.worker_id = "w";
+    options.capacity_items = 8;
+    options.chunk_items = 4;
+    return options;
+  }
+
+  void Connect() {
+    agent_.Connected(now_);
+    agent_.Received(Welcome(), now_);
+  }
+  void Finish(const Agent::StartItem& item) {
+    agent_.Finished(item.lease, item.offset, PackTo(OutcomeOf(item.index), &buffer_), now_);
+  }
+
+  Agent agent_{SmallOptions()};
+  std::string buffer_;
+  absl::Time now_ = absl::UnixEpoch() + absl::Hours(1);
+};
 
 }  // namespace imgfleet::agent

@@ -104,6 +104,7 @@ void AgentThread::Drain(absl::Duration timeout) {
 
 absl::Status AgentThread::Ready() const {
   absl::MutexLock lock(&mutex_);
+  if (drain_ != absl::InfiniteDuration()) return absl::UnavailableError("draining");
   return ready_;
 }
 
@@ -166,6 +167,7 @@ void AgentThread::Take(Inbox::Content& content, absl::Time now) {
   counters_->put_off.Increment(static_cast<double>(content.finished.end() - put_off));
   content.finished.erase(put_off, content.finished.end());
   if (!content.finished.empty()) counters_->Count(content.finished);
+  for (const uint64_t lease : content.not_begun) agent_.NotBegun(lease, now);
   for (auto& event : content.stream) {
     if (auto* message = std::get_if<StreamMessage>(&event)) {
       Take(std::move(*message), now);
@@ -228,6 +230,8 @@ void AgentThread::DrainOn(absl::Time now) {
   if (!agent_.draining()) {
     agent_.Drain(now);
     give_up_at_ = now + timeout;
+    for (auto& [id, lease] : leases_) lease->closing = true;
+    if (!leases_.empty()) runner_.DropAbandoned();
   }
   if (!agent_.idle() && give_up_at_ <= now) {
     log::Warning("the time to drain is over with %d items running; they are handed back", agent_.running());
@@ -304,6 +308,7 @@ void AgentThread::Do(Agent::Output output) {
                                                     absl::Duration wait) {
       running->inbox->Push(running->id, static_cast<uint32_t>(index - first), outcome, running->urgent, wait);
     };
+    lease->not_begun = [running = lease.get()] { running->inbox->PushNotBegun(running->id); };
     leases_[id] = std::move(lease);
   }
   bool drop = false;

@@ -38,11 +38,11 @@ class AgentThread {
   // Breaks off what runs. What it held lapses at the coordinator, which is told by the end of the stream.
   ~AgentThread();
 
-  // Takes nothing new; hands back what was not begun; finishes what runs within `timeout`, then hands back that as
-  // well. Returns when all is done.
+  // Not ready from here on. Takes nothing new; hands back what was not begun; finishes what runs within `timeout`, then
+  // hands back that as well. Returns when all is done.
   void Drain(absl::Duration timeout);
 
-  // OK while the coordinator has welcomed the stream; else why not.
+  // OK while the coordinator has welcomed the stream and Drain was not called; else why not.
   absl::Status Ready() const;
 
  private:

@@ -21,20 +21,27 @@ class FakeRunner final : public task::Runner {
     for (task::Item& item : items) items_.push_back(std::move(item));
   }
   void DropAbandoned() override {
-    std::vector<task::Item> dropped;
+    std::vector<task::Item> dropped, not_begun;
     {
       absl::MutexLock lock(&mutex_);
       for (auto item = items_.begin(); item != items_.end();) {
-        if (!item->lease->abandoned) {
+        const bool closing = begins_none_ && item->lease->closing;
+        if (!item->lease->abandoned && !closing) {
           ++item;
           continue;
         }
-        dropped.push_back(std::move(*item));
+        (item->lease->abandoned ? dropped : not_begun).push_back(std::move(*item));
         item = items_.erase(item);
       }
       dropped_ += dropped.size();
     }
     for (task::Item& item : dropped) item.done(v1::Outcome());
+    for (task::Item& item : not_begun) item.lease->not_begun();
+  }
+  // What it is given waits.
+  void BeginNone() {
+    absl::MutexLock lock(&mutex_);
+    begins_none_ = true;
   }
   uint32_t capacity() const override { return 1000; }
 
@@ -66,6 +73,7 @@ class FakeRunner final : public task::Runner {
   mutable absl::Mutex mutex_;
   std::deque<task::Item> items_ ABSL_GUARDED_BY(mutex_);
   size_t dropped_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool begins_none_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 using ServerStream = grpc::ServerReaderWriter<v1::CoordinatorMessage, v1::WorkerMessage>;
@@ -196,6 +204,29 @@ TEST(AgentThread, WhenTheTimeToDrainIsOverItHandsBackWhatRuns) {
   agent.Drain(absl::ZeroDuration());
   EXPECT_TRUE(handed_back.get_future().get());
   runner.WaitForDropped(2);
+}
+
+TEST(AgentThread, WhatWasNotBegunIsHandedBackAtOnceWhenItDrains) {
+  metrics::Registry metrics("worker");
+  FakeRunner runner;
+  std::promise<bool> handed_back;
+  FakeCoordinator coordinator([&](ServerStream& stream, int) {
+    FakeCoordinator::Greet(stream);
+    FakeCoordinator::Lease(stream, 3);
+    FakeCoordinator::Ack(stream, FakeCoordinator::NextChunk(stream));
+    v1::WorkerMessage message;
+    bool back = false;
+    while (stream.Read(&message)) back |= message.has_hand_back();
+    handed_back.set_value(back);
+    return grpc::Status::OK;
+  });
+  AgentThread agent(coordinator.Channel(), runner, Clock::System(), metrics, NamedOptions());
+  runner.Finish(1);
+  runner.BeginNone();
+  EXPECT_TRUE(agent.Ready().ok());
+  agent.Drain(absl::Hours(1));
+  EXPECT_TRUE(handed_back.get_future().get());
+  EXPECT_EQ(agent.Ready().message(), "draining");
 }
 
 TEST(AgentThread, DrainsAtOnceWithoutACoordinator) {

@@ -17,6 +17,12 @@ void Inbox::Push(uint64_t lease, uint32_t offset, const v1::Outcome& outcome, bo
   if (wakes) awake_.Signal();
 }
 
+void Inbox::PushNotBegun(uint64_t lease) {
+  absl::MutexLock lock(&mutex_);
+  content_.not_begun.push_back(lease);
+  if (!std::exchange(poked_, true)) awake_.Signal();
+}
+
 void Inbox::Push(StreamMessage message) {
   absl::MutexLock lock(&mutex_);
   content_.stream.emplace_back(std::move(message));
@@ -38,6 +44,7 @@ void Inbox::Poke() {
 void Inbox::Wait(absl::Duration limit, size_t wake_at, Content* content) {
   content->finished.clear();
   content->bytes.clear();
+  content->not_begun.clear();
   content->stream.clear();
   absl::MutexLock lock(&mutex_);
   wake_at_ = wake_at;

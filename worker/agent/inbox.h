@@ -38,7 +38,8 @@ class Inbox {
  public:
   struct Content {
     std::vector<FinishedItem> finished;
-    std::string bytes;  // Of their outcomes.
+    std::string bytes;                // Of their outcomes.
+    std::vector<uint64_t> not_begun;  // The lease of each item that is not begun any more.
     std::vector<std::variant<StreamMessage, StreamEnd>> stream;
   };
 
@@ -47,6 +48,7 @@ class Inbox {
   // `put_off` as PackedOutcome has it.
   void Push(uint64_t lease, uint32_t offset, const v1::Outcome& outcome, bool urgent,
             absl::Duration put_off = absl::ZeroDuration());
+  void PushNotBegun(uint64_t lease);
   void Push(StreamMessage message);
   void Push(StreamEnd end);
   // Wakes the reader for what it knows from elsewhere.

@@ -244,7 +244,8 @@ void Dispatcher::Tick() {
 void Dispatcher::DropAbandoned(bool all) {
   std::vector<FetchPtr> dropped;
   const auto drop = [&](FetchPtr& fetch) {
-    if (!all && !fetch->client->Abandoned()) return false;
+    const bool begun = fetch->in_attempt || fetch->report.attempts > 0;
+    if (!all && !fetch->client->Abandoned() && (begun || !fetch->client->NotToBegin())) return false;
     dropped.push_back(std::move(fetch));
     return true;
   };

@@ -58,7 +58,7 @@ class Dispatcher {
   }
   // Something is queued, running or waiting.
   bool active() const { return held_ > 0; }
-  // Ends every fetch whose client is abandoned, or all.
+  // Ends every fetch whose client is abandoned, or not to begin and not begun, or all.
   void DropAbandoned(bool all);
   // Fetches ended since the last call.
   uint32_t TakeEnded();

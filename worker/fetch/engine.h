@@ -35,7 +35,7 @@ class Engine {
   ~Engine();
 
   void Submit(std::vector<Request> requests);
-  // Has every loop look at Client::Abandoned of all it holds, soon.
+  // Has every loop look at Client::Abandoned and Client::NotToBegin of all it holds, soon.
   void DropAbandoned();
   const Options& options() const { return options_; }
   // The budgets of its origins, for a coordinator to deal out.

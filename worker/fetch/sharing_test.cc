@@ -35,6 +35,53 @@ TEST(Sharing, ASlowOriginStopsNobody) {
   for (auto& report : hanging) EXPECT_EQ(report.get().failure, Failure::kAbandoned);
 }
 
+// Of which nothing more is to begin once a worker drains.
+class LeavingClient final : public Client {
+ public:
+  struct Told {
+    std::atomic<bool> leaving{false}, abandoned{false};
+  };
+  LeavingClient(std::string url, std::shared_ptr<Told> told) : url_(std::move(url)), told_(std::move(told)) {}
+  std::future<Report> report() { return promise_.get_future(); }
+  const std::string& url() const override { return url_; }
+  Verdict Inspect(const Arrived&) override { return {Verdict::kEnough}; }
+  void Finish(Report report) override { promise_.set_value(std::move(report)); }
+  bool Abandoned() const override { return told_->abandoned; }
+  bool NotToBegin() const override { return told_->leaving; }
+
+ private:
+  const std::string url_;
+  const std::shared_ptr<Told> told_;
+  std::promise<Report> promise_;
+};
+
+TEST(Sharing, WhatIsNotToBeginEndsAndWhatWasBegunGoesOn) {
+  ScriptedOrigin slow([](const Request&) { return Answer{"", Answer::kHang}; });
+  Options options = TestOptions();
+  options.threads = 1;
+  options.concurrency = 4;
+  const auto engine = Engine::Create(options).value();
+  const auto told = std::make_shared<LeavingClient::Told>();
+  std::vector<std::future<Report>> reports;
+  for (int i = 0; i < 20; ++i) {
+    auto client = std::make_unique<LeavingClient>(slow.Url("/"), told);
+    reports.push_back(client->report());
+    std::vector<fetch::Request> requests;
+    requests.push_back({std::move(client), {}, false});
+    engine->Submit(std::move(requests));
+  }
+  while (slow.requests() < 4) std::this_thread::yield();
+  told->leaving = true;
+  engine->DropAbandoned();
+  for (size_t i = 4; i < 20; ++i) EXPECT_EQ(reports[i].get().failure, Failure::kAbandoned);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(reports[i].wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  }
+  told->abandoned = true;
+  engine->DropAbandoned();
+  for (size_t i = 0; i < 4; ++i) EXPECT_EQ(reports[i].get().failure, Failure::kAbandoned);
+}
+
 // Every slot waits for an origin that does not answer.
 TEST(Sharing, WhatIsUrgentWaitsForNoSlot) {
   ScriptedOrigin slow([](const Request&) { return Answer{"", Answer::kHang}; });

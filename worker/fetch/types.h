@@ -120,6 +120,8 @@ class Client {
   virtual void Finish(Report report) = 0;
   // Nobody wants it any more: it is broken off and ends with kAbandoned.
   virtual bool Abandoned() const = 0;
+  // As Abandoned, where no request of it was sent yet; what was begun goes on. Looked at by Engine::DropAbandoned alone.
+  virtual bool NotToBegin() const { return false; }
 };
 
 }  // namespace imgfleet::fetch

@@ -22,6 +22,11 @@ bool Measurement::Abandoned() const {
   return item_.lease != nullptr && item_.lease->abandoned.load(std::memory_order_relaxed);
 }
 
+bool Measurement::NotToBegin() const {
+  return item_.lease != nullptr && item_.lease->not_begun != nullptr &&
+         item_.lease->closing.load(std::memory_order_relaxed);
+}
+
 void Measurement::StartBody() {
   sha256_.Start();
   completeness_.reset();
@@ -50,6 +55,10 @@ fetch::Verdict Measurement::Inspect(const fetch::Arrived& arrived) {
 }
 
 void Measurement::Finish(fetch::Report report) {
+  if (report.failure == fetch::Failure::kAbandoned && NotToBegin() && !Abandoned()) {
+    item_.lease->not_begun();
+    return;
+  }
   thread_local v1::Outcome outcome;  // Keeps its memory from one to the next.
   Reuse(outcome);
   outcome.set_index(item_.index);

@@ -22,6 +22,7 @@ class Measurement : public fetch::Client {
   const std::string& url() const override { return item_.url; }
   fetch::Extent extent() const override { return extent_; }
   bool Abandoned() const override;
+  bool NotToBegin() const override;
   void StartBody() override;
   void OnBytes(absl::string_view bytes) override;
   fetch::Verdict Inspect(const fetch::Arrived& arrived) override;

@@ -25,6 +25,10 @@ struct Lease {
   // Called instead of an item's `done` where its origin wants to be asked again only after `wait`. `outcome` is what the
   // item ends with, should it not be put off. Null: `done` is called with it.
   std::function<void(uint64_t index, const v1::Outcome& outcome, absl::Duration wait)> put_off;
+  // The worker drains: items of which nothing was sent yet are not begun any more, and `not_begun` is called for each
+  // instead of its `done`, like that. Null: there are none such.
+  std::atomic<bool> closing{false};
+  std::function<void()> not_begun;
 };
 
 struct Item {
@@ -45,7 +49,7 @@ class Runner {
   // Queues the items; begins them in order as concurrency allows, urgent ones first. Bounded by its caller: the agent's
   // credit.
   virtual void Start(std::vector<Item> items) = 0;
-  // Looks at `abandoned` of all that is queued or running, now.
+  // Looks at `abandoned` and `closing` of all that is queued or running, now.
   virtual void DropAbandoned() = 0;
   // Items it can usefully hold (running and queued): the agent's credit.
   virtual uint32_t capacity() const = 0;
