@@ -3,12 +3,13 @@
 
     tests/k8s/run.py [TEST...]     e.g. scale_test prod_test; all *_test.py if none is named. Root, on Debian 12.
 
-Builds the images (tests/k8s/images), starts a node (tests/k8s/node) with them, runs each file by itself with KUBECTL and NODE
-set as tests/k8s/cluster/kube.py says, and takes the node down whatever happens. A test that fails is followed by what the
-cluster says at that moment: pods described, their logs, events. KEEP=1 leaves the node up, to look around with
-tests/k8s/node/node.py kubectl. KUBE_NODE names the node (default: imgfleet-test).
+Builds the images that the files ask for (tests/k8s/images), starts a node (tests/k8s/node) with them, runs each file by itself
+with KUBECTL and NODE set as tests/k8s/cluster/kube.py says, and takes the node down whatever happens. A test that fails is
+followed by what the cluster says at that moment: pods described, their logs, events. KEEP=1 leaves the node up, to look around
+with tests/k8s/node/node.py kubectl. KUBE_NODE names the node (default: imgfleet-test).
 """
 
+import ast
 import json
 import os
 import pathlib
@@ -100,8 +101,20 @@ def chosen(names):
     return [stems[name] for name in wanted] or files
 
 
-def node(*arguments):
-    subprocess.run([NODE, *arguments], stdin=subprocess.DEVNULL, check=True)
+def images_of(path):
+    """What the file says in a line `IMAGES = [...]`; all of them where it does not."""
+    for line in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(line, ast.Assign) and [target.id for target in line.targets if isinstance(target, ast.Name)] == ["IMAGES"]:
+            return ast.literal_eval(line.value)
+    return ["coordinator", "worker", "gateway", "test-tools"]
+
+
+def run(*command, **options):
+    """A command that says itself what is wrong; what it prints, where `stdout` is asked for."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, text=True, check=False, **options)
+    if done.returncode != 0:
+        sys.exit(f"k8s: {shlex.join(command)} failed (above)")
+    return done.stdout
 
 
 def main(names):
@@ -109,11 +122,12 @@ def main(names):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("k8s: ended by SIGTERM"))
     os.environ.setdefault("KUBE_NODE", "imgfleet-test")
     os.environ.update(NODE=shlex.quote(NODE), KUBECTL=shlex.join([NODE, "kubectl"]))
-    archives = subprocess.run([HERE / "images/images.py"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    images = dict.fromkeys(image for path in files for image in images_of(path))
+    archives = run(str(HERE / "images/images.py"), *images, stdout=subprocess.PIPE).split() if images else []
     try:
-        node("down")  # What a run left that was killed.
-        node("up")
-        node("load", *archives)
+        run(NODE, "down")  # What a run left that was killed.
+        run(NODE, "up")
+        run(NODE, "load", *archives, stdout=subprocess.DEVNULL)
         with tempfile.TemporaryDirectory(prefix="k8s.") as folder:
             os.environ["TMPDIR"] = folder
             passed, failed, skipped = run_files(files)
@@ -121,7 +135,7 @@ def main(names):
         if os.environ.get("KEEP"):
             say(f"the node stays up: KUBE_NODE={os.environ['KUBE_NODE']} {NODE} kubectl get all -A; then: {NODE} down")
         else:
-            node("down")
+            run(NODE, "down")
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""), flush=True)
     return 1 if failed or not passed else 0
 

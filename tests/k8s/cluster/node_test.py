@@ -6,6 +6,7 @@ import unittest
 
 import kube
 
+IMAGES = ["test-tools"]
 RESTRICTED_POD = {"runAsNonRoot": True, "runAsUser": 65532, "fsGroup": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
 RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 # Tells the address of the pod that answered, too.
