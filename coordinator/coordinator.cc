@@ -1,23 +1,16 @@
 #include "coordinator/coordinator.h"
 
-#include <atomic>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/ids.h"
 #include "common/list_root.h"
 #include "common/status.h"
-#include "coordinator/service/express_lane.h"
-#include "coordinator/service/job_watch.h"
-#include "coordinator/service/jobs_service.h"
-#include "coordinator/service/ledger_metrics.h"
-#include "coordinator/service/list_files.h"
+#include "coordinator/service/gate.h"
+#include "coordinator/service/health_watch.h"
 #include "coordinator/service/origin_desk.h"
-#include "coordinator/service/threads.h"
-#include "coordinator/service/workers_service.h"
-#include "coordinator/store/ledger.h"
-#include "coordinator/store/memory_store.h"
+#include "coordinator/services.h"
 #include "coordinator/store/open_store.h"
+#include "coordinator/store/opening.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/server.h"
@@ -42,90 +35,91 @@ constexpr double kConnectionAge = 0.8;
 // For calls in work when the coordinator stops.
 constexpr absl::Duration kShutdownGrace = absl::Seconds(3);
 
-service::WorkersService::Options WorkersOptions(const Coordinator::Options& options) {
-  service::WorkersService::Options workers;
-  workers.session.lease_period = options.lease_period;
-  workers.session.report_interval = options.lease_period / 3;
-  workers.max_stream_age = options.max_stream_age;
-  for (const std::string& text : options.origin_limits) {
-    if (auto limit = service::ParseOriginLimit(text); limit.ok()) workers.origins.limits.insert(*limit);
-  }
-  return workers;
-}
-
-// What is done there ends with the call that asked for it, so there is nothing to retain. Quotas hold here by themselves: as
-// many requests at a time as jobs, with as many items.
-store::Ledger::Options ExpressOptions(const Coordinator::Options& options) {
-  store::Ledger::Options ledger;
-  ledger.lease_period = options.lease_period;
-  ledger.holds_trials = false;
-  ledger.quotas = options.quotas;
-  return ledger;
-}
-
-store::Ledger::Options LedgerOptions(const Coordinator::Options& options, const Clock& clock) {
-  store::Ledger::Options ledger;
-  ledger.lease_period = options.lease_period;
-  ledger.coordinator = NewUuid(clock.Wall());
-  ledger.quotas = options.quotas;
-  ledger.retention = options.retention;
-  return ledger;
-}
-
-service::OriginDesk::Cluster OriginsCluster(const Coordinator::Options& options, const Clock& clock) {
-  service::OriginDesk::Cluster cluster;
-  cluster.board = store::OpenOriginBoard(options.store, clock);
-  cluster.homes.coordinator = NewUuid(clock.Wall());
-  return cluster;
-}
-
-lists::Places::Options PlacesOptions(const Coordinator::Options& options) {
-  return {options.list_roots,  options.spool,       options.http,   options.s3,
-          options.credentials, options.spool_limit, options.parquet};
-}
+// So long Start waits for the store to answer, before it leaves that to happen while the process runs.
+constexpr absl::Duration kFirstAnswer = absl::Seconds(1);
 
 }  // namespace
 
-// Members in the order in which they are made; what stands above serves what stands below.
+// A server with a gate, and behind it the services, which are made when there is a store.
 class Coordinator::Parts {
  public:
-  Parts(const Options& options, std::unique_ptr<store::Store> store, metrics::Registry& metrics,
-        const Clock& clock)
-      : readers_(options.read_threads),
-        ledger_(std::make_unique<store::Ledger>(std::move(store), clock, LedgerOptions(options, clock))),
-        counting_(std::make_unique<service::LedgerMetrics>(*ledger_, metrics)),
-        express_ledger_(std::make_unique<store::Ledger>(
-            store::NewMemoryStore(clock), clock, ExpressOptions(options), store::Ledger::Turned::kByWhoAsks)),
-        workers_(*ledger_, clock, metrics, WorkersOptions(options), express_ledger_.get(),
-                 OriginsCluster(options, clock)),
-        express_(
-            *express_ledger_, clock, service::ExpressLane::Options(),
-            [this](uint64_t items) { return workers_.OfferExpress(items); },
-            [this](const std::string& job_id) { workers_.JobEnded(job_id); }),
-        lists_(*ledger_, clock, PlacesOptions(options), options.list_threads,
-               [this](const std::string& job_id) { workers_.JobEnded(job_id); }),
-        jobs_(*ledger_, clock, watch_, readers_, lists_, express_,
-              [this](const std::string& job_id) { workers_.JobEnded(job_id); }),
-        listening_(ledger_->Listen([this](const store::Ledger::Changes& changes) {
-          counting_->Count(changes);
-          watch_.Changed(changes.jobs);
-          for (const std::string& job_id : changes.stopped) workers_.JobEnded(job_id);
-          if (changes.lists_waiting) lists_.LookSoon();
-          if (changes.work_available) workers_.WorkAvailable();
-        })),
-        listening_express_(express_ledger_->Listen([this](const store::Ledger::Changes& changes) {
-          counting_->Count(changes);
-          express_.Changed(changes);
-        })) {
-    workers_.OnWorkerLeft([this] { express_.WorkerLeft(); });
+  Parts(const Options& options, metrics::Registry& metrics, const Clock& clock)
+      : options_(options), metrics_(metrics), clock_(clock) {}
+
+  absl::Status Start() {
+    if (!options_.wait_for_store) {
+      ASSIGN_OR_RETURN(std::unique_ptr<store::Store> store, store::OpenStore(options_.store, clock_));
+      Services& services = MakeServices(std::move(store));
+      RETURN_IF_ERROR(Listen());
+      RETURN_IF_ERROR(services.Begin());
+      WatchHealth();
+      return absl::OkStatus();
+    }
+    RETURN_IF_ERROR(Listen());
+    WatchHealth();
+    auto opening = std::make_unique<store::Opening>(
+        // Of a try that is left behind: nothing of this object.
+        [name = options_.store, clock = &clock_] { return store::OpenStore(name, *clock); },
+        [this](absl::StatusOr<std::unique_ptr<store::Store>> store) { Opened(std::move(store)); });
+    store::Opening& first = *opening;
+    {
+      absl::MutexLock lock(&mutex_);
+      opening_ = std::move(opening);
+    }
+    first.AwaitFirst(kFirstAnswer);
+    return refused();
   }
 
-  absl::Status Serve(const config::HostPort& listen, absl::Duration max_stream_age) {
+  absl::Status Ready() const {
+    absl::MutexLock lock(&mutex_);
+    if (leaving_) return absl::UnavailableError("stopping");
+    if (services_ == nullptr)
+      return opening_ == nullptr ? absl::UnavailableError("starting") : opening_->why();
+    return Annotate(services_->Health(), absl::StrCat("store ", store::ShownStore(options_.store)));
+  }
+
+  absl::Status refused() const {
+    absl::MutexLock lock(&mutex_);
+    return refused_;
+  }
+
+  // The services, if they are there.
+  Services* BeginDrain() {
+    store::Opening* opening;
+    {
+      absl::MutexLock lock(&mutex_);
+      leaving_ = true;
+      opening = opening_.get();
+    }
+    if (health_ != nullptr) health_->Leave();
+    if (opening != nullptr) opening->Stop();
+    absl::MutexLock lock(&mutex_);
+    return services_.get();
+  }
+
+  void Shutdown() {
+    if (std::exchange(shut_down_, true)) return;
+    Services* const services = BeginDrain();
+    health_ = nullptr;
+    if (services != nullptr) services->Close();
+    if (server_ != nullptr) {
+      server_->Shutdown(absl::ToChronoTime(absl::Now() + kShutdownGrace));
+      server_->Wait();
+    }
+    if (services != nullptr) services->Stop();
+  }
+
+  grpc::Server& server() { return *server_; }
+  const config::HostPort& address() const { return address_; }
+
+ private:
+  absl::Status Listen() {
+    const config::HostPort& listen = options_.listen;
     grpc::ServerBuilder builder;
     if (!listen.empty()) {
       builder.AddChannelArgument(
           GRPC_ARG_MAX_CONNECTION_AGE_MS,
-          static_cast<int>(absl::ToInt64Milliseconds(max_stream_age * kConnectionAge)));
+          static_cast<int>(absl::ToInt64Milliseconds(options_.max_stream_age * kConnectionAge)));
       grpc::EnableDefaultHealthCheckService(true);
       grpc::reflection::InitProtoReflectionServerBuilderPlugin();
       builder.AddListeningPort(listen.ToString(), grpc::InsecureServerCredentials(), &port_);
@@ -138,8 +132,8 @@ class Coordinator::Parts {
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
     builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
     builder.SetMaxSendMessageSize(kMaxMessageBytes);
-    builder.RegisterService(&jobs_);
-    builder.RegisterService(&workers_);
+    builder.RegisterService(&gate_.jobs());
+    builder.RegisterService(&gate_.workers());
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || (!listen.empty() && port_ == 0)) {
       return absl::UnavailableError(
@@ -148,60 +142,48 @@ class Coordinator::Parts {
     }
     address_ = listen;
     if (!listen.empty()) address_.port = static_cast<uint16_t>(port_);
-    RETURN_IF_ERROR(lists_.Resume());
-    SetServing(true);
     return absl::OkStatus();
   }
 
-  void Shutdown() {
-    if (std::exchange(shut_down_, true)) return;
-    if (server_ != nullptr) {
-      SetServing(false);
-      express_.Close();
-      workers_.Close();
-      watch_.Close();
-      server_->Shutdown(absl::ToChronoTime(absl::Now() + kShutdownGrace));
-      server_->Wait();
+  void WatchHealth() {
+    grpc::HealthCheckServiceInterface* const health = server_->GetHealthCheckService();
+    if (health != nullptr)
+      health_ = std::make_unique<service::HealthWatch>(*health, [this] { return Ready(); });
+  }
+
+  Services& MakeServices(std::unique_ptr<store::Store> store) {
+    auto services = std::make_unique<Services>(options_, std::move(store), metrics_, clock_);
+    gate_.Open(services->jobs(), services->workers());
+    absl::MutexLock lock(&mutex_);
+    services_ = std::move(services);
+    return *services_;
+  }
+
+  void Opened(absl::StatusOr<std::unique_ptr<store::Store>> store) {
+    absl::Status opened = store.status();
+    if (opened.ok()) opened = MakeServices(*std::move(store)).Begin();
+    if (health_ != nullptr) health_->Look();
+    if (opened.ok()) return;
+    {
+      absl::MutexLock lock(&mutex_);
+      refused_ = opened;
     }
-    lists_.Stop();
-    readers_.Stop();
-    listening_express_.reset();
-    listening_.reset();
-    counting_.reset();
-    express_ledger_.reset();
-    // Finishes what is queued, and answers it: to services that are all still there.
-    ledger_.reset();
+    if (options_.store_refused != nullptr) options_.store_refused();
   }
 
-  grpc::Server& server() { return *server_; }
-  const config::HostPort& address() const { return address_; }
-  bool serving() const { return serving_; }
-
- private:
-  void SetServing(bool serving) {
-    serving_ = serving;
-    grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
-    if (health == nullptr) return;
-    health->SetServingStatus(serving);
-    health->SetServingStatus("imgfleet.v1.Jobs", serving);
-    health->SetServingStatus("imgfleet.v1.Workers", serving);
-  }
-
-  service::JobWatch watch_;
-  service::Threads readers_;
-  std::unique_ptr<store::Ledger> ledger_;
-  std::unique_ptr<service::LedgerMetrics> counting_;
-  std::unique_ptr<store::Ledger> express_ledger_;
-  service::WorkersService workers_;
-  service::ExpressLane express_;
-  service::ListFiles lists_;
-  service::JobsService jobs_;
-  std::shared_ptr<void> listening_;
-  std::shared_ptr<void> listening_express_;
+  const Options options_;
+  metrics::Registry& metrics_;
+  const Clock& clock_;
+  service::Gate gate_{[this] { return Ready(); }};
+  mutable absl::Mutex mutex_;
+  std::unique_ptr<Services> services_ ABSL_GUARDED_BY(mutex_);       // Set once.
+  std::unique_ptr<store::Opening> opening_ ABSL_GUARDED_BY(mutex_);  // Set once.
+  absl::Status refused_ ABSL_GUARDED_BY(mutex_);
+  bool leaving_ ABSL_GUARDED_BY(mutex_) = false;
   std::unique_ptr<grpc::Server> server_;
   config::HostPort address_;
   int port_ = 0;
-  std::atomic<bool> serving_{false};
+  std::unique_ptr<service::HealthWatch> health_;
   bool shut_down_ = false;
 };
 
@@ -212,11 +194,10 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(const Options& o
     RETURN_IF_ERROR(Annotate(service::ParseOriginLimit(limit).status(), "--origin-limit"));
   }
   if (!options.list_roots.empty()) RETURN_IF_ERROR(CheckListRoots(options.list_roots));
-  ASSIGN_OR_RETURN(std::unique_ptr<store::Store> store, store::OpenStore(options.store, clock));
-  auto parts = std::make_unique<Parts>(options, std::move(store), metrics, clock);
-  if (const absl::Status served = parts->Serve(options.listen, options.max_stream_age); !served.ok()) {
+  auto parts = std::make_unique<Parts>(options, metrics, clock);
+  if (const absl::Status started = parts->Start(); !started.ok()) {
     parts->Shutdown();
-    return served;
+    return started;
   }
   return std::unique_ptr<Coordinator>(new Coordinator(std::move(parts)));
 }
@@ -233,10 +214,11 @@ std::shared_ptr<grpc::Channel> Coordinator::InProcessChannel() {
 
 config::HostPort Coordinator::address() const { return parts_->address(); }
 
-absl::Status Coordinator::Ready() const {
-  if (parts_->serving()) return absl::OkStatus();
-  return absl::UnavailableError("stopping");
-}
+absl::Status Coordinator::Ready() const { return parts_->Ready(); }
+
+absl::Status Coordinator::Refused() const { return parts_->refused(); }
+
+bool Coordinator::BeginDrain() { return parts_->BeginDrain() != nullptr; }
 
 void Coordinator::Shutdown() { parts_->Shutdown(); }
 

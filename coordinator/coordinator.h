@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,6 +37,11 @@ class Coordinator {
   struct Options {
     config::HostPort listen;        // Empty: this process only. Port 0: the system chooses.
     std::string store = "memory:";  // As store::OpenStore takes it.
+    // Where the store does not open, and somebody may mend that from outside (store::MendedByWaiting): be there, not ready,
+    // answer every call with UNAVAILABLE and why, and serve once it opens. Otherwise Start fails.
+    bool wait_for_store = false;
+    // Called once, on a thread of the coordinator's, where it turns out that the store will never open: see Refused.
+    std::function<void()> store_refused;
     std::vector<std::string> list_roots;
     std::string spool;           // Folder for temporary files, of large lists; empty: $TMPDIR, or /tmp.
     http::Client::Options http;  // For lists behind URLs.
@@ -53,8 +59,8 @@ class Coordinator {
     int read_threads = 2;  // Read results and events.
   };
 
-  // `metrics` and `clock` must outlive it. Fails where the store cannot be opened, a list folder is none, or the address
-  // cannot be listened on.
+  // `metrics` and `clock` must outlive it; `clock` the process, where the store is waited for. Fails where the store cannot
+  // be opened, a list folder is none, or the address cannot be listened on.
   static absl::StatusOr<std::unique_ptr<Coordinator>> Start(const Options& options,
                                                             metrics::Registry& metrics, const Clock& clock);
   ~Coordinator();  // Shuts down if that was not done.
@@ -63,10 +69,18 @@ class Coordinator {
   std::shared_ptr<grpc::Channel> InProcessChannel();
   // Where it listens, with the port the system chose.
   config::HostPort address() const;
-  // OK while requests are served.
+  // OK while requests are served: the store is open and works (store/store_health.h), and nobody has asked to stop. Else why
+  // not, in one line that names the store and shows no password. gRPC's health service says the same.
   absl::Status Ready() const;
+  // Why the store will never open, where it was waited for; else OK.
+  absl::Status Refused() const;
 
-  // Health says NOT_SERVING, streams end with UNAVAILABLE, calls in work are answered, then the store is closed.
+  // The end, in two steps, for whoever sends clients here by what health says needs a while to hear of it. From the first
+  // on Ready and health say no, and everything is served as before, new connections too. False where nothing was served
+  // yet, so that there is nothing to wait for.
+  bool BeginDrain();
+  // The second, or both: no new calls, streams end with UNAVAILABLE, calls in work are answered within three seconds, then
+  // the store is closed. Whatever was acknowledged is durable; what was asked and not answered may or may not have happened.
   void Shutdown();
 
  private:

@@ -1,4 +1,7 @@
 // imgfleet-coordinator: options in, parts joined, signals waited for.
+#include <signal.h>
+#include <unistd.h>
+
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,10 +30,14 @@ struct Settings {
   std::vector<std::string> quotas;
   std::string default_quota = "none";
   absl::Duration retention = absl::Hours(7 * 24);
+  absl::Duration drain_delay = absl::ZeroDuration();
 
   Settings() {
     coordinator.listen = {"127.0.0.1", 7070};
     coordinator.store = "sqlite:imgfleet.db";
+    coordinator.wait_for_store = true;
+    // Found by StopSignal::Wait.
+    coordinator.store_refused = [] { kill(getpid(), SIGTERM); };
   }
 
   void Declare(config::Program& program) {
@@ -83,6 +90,9 @@ struct Settings {
                  "The same for owners without one of their own, and for jobs without an owner.");
     program.Duration("retention", &retention, absl::ZeroDuration(), absl::Hours(24 * 3660),
                      "How long a job is kept after it has ended; 0 keeps it for ever.");
+    program.Duration("drain-delay", &drain_delay, absl::ZeroDuration(), absl::Hours(1),
+                     "How long everything is still served after SIGTERM, though not ready any more, until "
+                     "whoever sends clients here has noticed.");
     program.AddDaemon(&daemon);
     program.Check([this] { return Complete(); });
   }
@@ -135,7 +145,9 @@ int Main(int argc, char** argv) {
             *admin == nullptr ? "off" : (*admin)->address().ToString());
 
   const int signal_number = stop.Wait();
-  log::Info("stopping signal=%d", signal_number);
+  if (const absl::Status refused = coordinator.Refused(); !refused.ok()) return Fail(refused);
+  log::Info("stopping signal=%d delay=%s", signal_number, absl::FormatDuration(settings.drain_delay));
+  if (coordinator.BeginDrain()) stop.Delay(settings.drain_delay);
   coordinator.Shutdown();
   log::Info("stopped");
   return 0;

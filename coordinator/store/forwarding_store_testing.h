@@ -20,6 +20,7 @@ class ForwardingStore : public Store {
                         absl::FunctionRef<absl::Status(Transaction&)> body) override {
     return to_.Transact(declared, body);
   }
+  absl::Status Reached() const override { return to_.Reached(); }
   bool Exclusive() const override { return to_.Exclusive(); }
   void Hear(std::function<void(News)> hear) override { to_.Hear(std::move(hear)); }
   void Deafen() override { to_.Deafen(); }

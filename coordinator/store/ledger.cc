@@ -367,6 +367,8 @@ absl::StatusOr<std::vector<core::Schedule>> Ledger::ListSchedules(absl::string_v
   return loop_->store().ListSchedules(owner, before, limit);
 }
 
+absl::Status Ledger::Health() const { return loop_->Health(); }
+
 std::shared_ptr<void> Ledger::Listen(Listener listener) { return loop_->Listen(std::move(listener)); }
 
 }  // namespace imgfleet::store

@@ -186,6 +186,9 @@ class Ledger {
   absl::StatusOr<std::vector<core::Schedule>> ListSchedules(absl::string_view owner, absl::string_view before,
                                                             uint32_t limit);
 
+  // OK while the store works, as far as can be seen; else why it is not to be relied on: see store_health.h.
+  absl::Status Health() const;
+
   // --- Being told ---------------------------------------------------------------------------------------------
 
   // What a committed batch changed, or another coordinator on the same store. Called on the ledger's thread after each

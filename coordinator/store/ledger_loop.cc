@@ -80,6 +80,12 @@ void Ledger::Loop::LeaveTurning() {
   if (stopping_ || next_due() < waits_until_) wake_.Signal();
 }
 
+absl::Status Ledger::Loop::Health() const {
+  const absl::Status reached = store_->Reached();
+  absl::MutexLock lock(&health_mutex_);
+  return health_.Judge(reached, clock_.Boot());
+}
+
 bool Ledger::Loop::asked() const {
   absl::MutexLock lock(&mutex_);
   return !queue_.empty() || heard_;
@@ -189,6 +195,10 @@ absl::Status Ledger::Loop::TryToCommit(Command* commands, size_t count) {
   core::Trials trials;
   bool left_to_others = false;
   again_.clear();
+  {
+    absl::MutexLock lock(&health_mutex_);
+    health_.Began(begun);
+  }
   const absl::Status stored = store_->Transact(declared, [&](Transaction& transaction) {
     Batch batch(transaction, wall, options_, {!shared_, &jobs, &given_}, {&muster_, &trials_});
     if (recovering) RETURN_IF_ERROR(batch.Recover());
@@ -216,6 +226,10 @@ absl::Status Ledger::Loop::TryToCommit(Command* commands, size_t count) {
     left_to_others = batch.left_to_others();
     return absl::OkStatus();
   });
+  {
+    absl::MutexLock lock(&health_mutex_);
+    health_.Ended(stored, clock_.Boot());
+  }
   if (!stored.ok()) {
     // ABORTED says that nothing happened.
     if (!absl::IsAborted(stored)) Join(changes, &in_doubt_);

@@ -24,6 +24,7 @@
 #include "coordinator/store/ledger.h"
 #include "coordinator/store/listeners.h"
 #include "coordinator/store/store.h"
+#include "coordinator/store/store_health.h"
 
 namespace imgfleet::store {
 
@@ -38,6 +39,7 @@ class Ledger::Loop {
   Store& store() { return *store_; }
   // Other coordinators work on the store too: commands must declare what they touch.
   bool shared() const { return shared_; }
+  absl::Status Health() const;
   // Everything asked so far is still to be done; WaitForWork then says that it is time to end.
   void Stop();
   // Until somebody has asked for something or something falls due; then this thread alone turns it, until Rest. False when
@@ -101,6 +103,9 @@ class Ledger::Loop {
   core::Muster muster_;
   core::Trials trials_;
   absl::Duration ahead_;  // The store's clock of ours.
+
+  mutable absl::Mutex health_mutex_;
+  StoreHealth health_ ABSL_GUARDED_BY(health_mutex_);
 
   mutable absl::Mutex mutex_;
   SteadyCondVar wake_;

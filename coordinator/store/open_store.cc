@@ -35,6 +35,19 @@ absl::StatusOr<std::unique_ptr<Store>> OpenStore(absl::string_view name, const C
       "\" is unknown; give sqlite:PATH, postgresql://USER@HOST/DATABASE, or memory: to keep nothing"));
 }
 
+bool MendedByWaiting(const absl::Status& opening) {
+  switch (opening.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kAborted:
+      return true;
+    default:
+      return false;
+  }
+}
+
 std::unique_ptr<OriginBoard> OpenOriginBoard(absl::string_view name, const Clock& clock) {
   return IsPostgres(name) ? OpenPostgresOriginBoard(std::string(name), clock) : nullptr;
 }

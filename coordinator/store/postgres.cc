@@ -4,10 +4,11 @@
 #include <map>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "common/status.h"
 
 namespace imgfleet::store::pg {
@@ -58,6 +59,11 @@ absl::StatusCode CodeOf(absl::string_view state) {
   if (const auto at = kExact.find(std::string(state)); at != kExact.end()) return at->second;
   if (const auto at = kClass.find(std::string(state.substr(0, 2))); at != kClass.end()) return at->second;
   return absl::StatusCode::kInternal;
+}
+
+// libpq's messages have a line for each address it tried, and advice.
+std::string OneLine(const char* message) {
+  return absl::StrJoin(absl::StrSplit(message, absl::ByAnyChar("\n\t"), absl::SkipWhitespace()), " ");
 }
 
 using Options = std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)>;
@@ -158,7 +164,7 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& 
   if (raw == nullptr) return absl::ResourceExhaustedError("postgres: out of memory");
   std::unique_ptr<Connection> connection(new Connection(raw));
   if (PQstatus(raw) != CONNECTION_OK) {
-    const std::string message(absl::StripAsciiWhitespace(PQerrorMessage(raw)));
+    const std::string message = OneLine(PQerrorMessage(raw));
     connection->lost_ = true;
     const bool refused = absl::StrContains(message, "authentication failed") ||
                          absl::StrContains(message, "no password supplied") ||
@@ -167,12 +173,15 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& 
         absl::StrContains(message, "certificate") || absl::StrContains(message, "does not support SSL");
     // A name that a resolver does not know may be known in a moment; a database or a role that the server does not, not.
     const bool missing = absl::StrContains(message, "\" does not exist");
+    // Of what the connection string says, before anything was tried.
+    const bool senseless = absl::StartsWith(message, "invalid ");
     const bool full = absl::StrContains(message, "too many clients") ||
                       absl::StrContains(message, "connection slots") ||
                       absl::StrContains(message, "too many connections");
     return absl::Status(
         refused || untrusted ? absl::StatusCode::kPermissionDenied
         : missing            ? absl::StatusCode::kNotFound
+        : senseless          ? absl::StatusCode::kInvalidArgument
                              : absl::StatusCode::kUnavailable,
         absl::StrCat("postgres: ", message,
                      full ? "; a coordinator takes two connections and one for each reader at work "
@@ -190,7 +199,7 @@ Connection::~Connection() { PQfinish(connection_); }
 
 absl::Status Connection::Lost() {
   lost_ = true;
-  const std::string message(absl::StripAsciiWhitespace(PQerrorMessage(connection_)));
+  const std::string message = OneLine(PQerrorMessage(connection_));
   return absl::UnavailableError(
       absl::StrCat("postgres: ", message.empty() ? "the connection is lost" : message));
 }

@@ -107,7 +107,7 @@ class Connection {
  public:
   // Connects, with what libpq knows: URI or key=value, TLS, password files, environment. Gives up after five
   // seconds unless connect_timeout says otherwise.
-  //   INVALID_ARGUMENT  not a connection string        UNAVAILABLE  nobody answers there
+  //   INVALID_ARGUMENT  no connection string, or not its values        UNAVAILABLE  nobody answers there
   //   and what Error() says. No message ever shows a password.
   static absl::StatusOr<std::unique_ptr<Connection>> Open(const std::string& conninfo);
   Connection(const Connection&) = delete;

@@ -23,12 +23,17 @@ class Connector {
   // For half a second after one that failed the same error comes at once, so that a thousand verbs that meet a
   // server that is away do not wait for it one by one.
   absl::StatusOr<std::unique_ptr<Connection>> Connect();
+  // What became of the last one, whoever asked for it.
+  absl::Status last() const {
+    absl::MutexLock lock(&mutex_);
+    return failure_;
+  }
 
  private:
   const std::string conninfo_;
   const Clock& clock_;
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   absl::Time again_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 };

@@ -54,6 +54,7 @@ class PostgresStore final : public Store {
     return xid.empty() ? absl::OkStatus() : Settle(xid, status);
   }
 
+  absl::Status Reached() const override { return connector_.last(); }
   bool Exclusive() const override { return false; }
   void Hear(std::function<void(News)> hear) override {
     notices_ = std::make_unique<PostgresNotices>(connector_, clock_, std::move(hear));

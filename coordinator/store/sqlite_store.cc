@@ -127,7 +127,7 @@ absl::StatusOr<std::string> Canonical(const std::string& path) {
   std::error_code error;
   const fs::path folder = fs::absolute(path, error).parent_path();
   if (!fs::is_directory(folder, error)) {
-    return absl::NotFoundError(
+    return absl::FailedPreconditionError(
         absl::StrCat("the folder ", folder.string(), " does not exist; make it first"));
   }
   if (fs::is_directory(path, error)) {

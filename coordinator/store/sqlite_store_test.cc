@@ -84,7 +84,8 @@ TEST_F(SqliteStoreTest, RefusesWhatIsNoDatabase) {
 }
 
 TEST_F(SqliteStoreTest, RefusesFoldersAndMissingOnes) {
-  EXPECT_TRUE(absl::IsNotFound(OpenSqliteStore(absl::StrCat(folder_.path(), "/no/x.db"), clock_).status()));
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(OpenSqliteStore(absl::StrCat(folder_.path(), "/no/x.db"), clock_).status()));
   EXPECT_TRUE(absl::IsFailedPrecondition(OpenSqliteStore(folder_.path(), clock_).status()));
 }
 

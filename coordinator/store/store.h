@@ -166,6 +166,9 @@ class Store {
                                 absl::FunctionRef<absl::Status(Transaction&)> body) = 0;
   absl::Status Transact(absl::FunctionRef<absl::Status(Transaction&)> body) { return Transact({}, body); }
 
+  // What became of the last attempt to connect to where it is. Thread-safe.
+  virtual absl::Status Reached() const { return absl::OkStatus(); }
+
   // Whether no other coordinator works on this store, so that whatever was going on when it was opened has
   // come to an end.
   virtual bool Exclusive() const = 0;
