@@ -68,6 +68,11 @@ class Result(unittest.TextTestResult):
         super().addFailure(test, err)
         show_cluster()
 
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            show_cluster()
+
 
 def run_file(path, report):
     """In a process of its own: the tests of one file; how many passed, failed and were skipped goes to the file `report`."""

@@ -4,9 +4,11 @@
 import glob
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -106,6 +108,12 @@ class NodeLifeTest(unittest.TestCase):
             starting.wait()
         node("up")
         self.assertIn("Ready", node("kubectl", "get", "nodes"))
+
+    def test_the_checkout_may_lie_where_the_node_has_folders_of_its_own(self):
+        with tempfile.TemporaryDirectory(dir="/var/lib") as top:
+            shutil.copytree(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../node"), f"{top}/node")
+            for verb in ("up", "down"):
+                kube.run(["env", f"KUBE_NODE={NAME}", f"{top}/node/node.py", verb])
 
     def test_a_start_that_fails_says_what_is_missing(self):
         with self.assertRaisesRegex(kube.Refused, "Run: tools/setup.sh k8s"):

@@ -15,6 +15,12 @@ NODE_ADDRESS = "10.88.1.1"
 DNS_ADDRESS = "10.99.0.10"
 API_ADDRESS = "10.99.0.1"  # The first of SERVICE_RANGE, always the API server's.
 
+# What build.sh makes, and what comes from Debian (tools/debian-packages.txt).
+COREDNS = "coredns-v1.11.3"
+METRICS_SERVER = "metrics-server-v0.7.2"
+BUILT = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl", COREDNS, METRICS_SERVER, "pause.tar"]
+INSTALLED = ["conntrack", "containerd", "ctr", "etcd", "ip", "iptables", "nft", "openssl", "runc"]
+
 ETC = "/var/lib/node"  # Keys and configuration.
 KUBECONFIG = f"{ETC}/kubeconfig"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"

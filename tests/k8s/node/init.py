@@ -19,7 +19,9 @@ import time
 import config
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-BINARIES = os.path.join(os.environ["IMGFLEET_CACHE"], "kubernetes-1.31.4")
+# Where the programs and this folder are found inside.
+BINARIES = "/run/node/bin"
+CHECKOUT = "/run/node/checkout"
 # What the programs write to, each a folder of the node's own.
 PRIVATE = {"/run": "run", "/tmp": "tmp", "/var/lib": "lib", "/var/log": "log"}
 VOLUMES = 24
@@ -55,13 +57,16 @@ def wait_for(what, check):
 
 def mount_private_folders(folder):
     run("mount", "-t", "proc", "proc", "/proc")
-    for name in PRIVATE.values():
-        os.makedirs(os.path.join(folder, name), exist_ok=True)
-    # Through a descriptor: the folder may lie below a path that is about to be covered.
-    anchor = os.open(folder, os.O_PATH)
-    for target, name in PRIVATE.items():
-        run("mount", "--bind", f"/proc/self/fd/{anchor}/{name}", target, pass_fds=[anchor])
-    os.close(anchor)
+    mounts = [(os.path.join(folder, name), target) for target, name in PRIVATE.items()]
+    mounts += [(os.environ["IMGFLEET_CACHE"] + "/kubernetes-1.31.4", BINARIES), (HERE, CHECKOUT)]
+    for source in [os.path.join(folder, name) for name in PRIVATE.values()]:
+        os.makedirs(source, exist_ok=True)
+    # All are opened first: each may lie below a path that another is about to cover.
+    sources = [(os.open(source, os.O_PATH), target) for source, target in mounts]
+    for descriptor, target in sources:
+        os.makedirs(target, exist_ok=True)
+        run("mount", "--bind", f"/proc/self/fd/{descriptor}", target, pass_fds=[descriptor])
+        os.close(descriptor)
     os.makedirs(f"{config.ETC}/cni")
     os.makedirs("/run/containerd")
 
@@ -130,12 +135,12 @@ class Parts:
         self.start("kubelet", f"{BINARIES}/kubelet", "--config", "kubelet.yaml", "--kubeconfig", config.KUBECONFIG,
                    "--hostname-override", node, "--node-ip", config.NODE_ADDRESS)
         self.start("proxy", f"{BINARIES}/kube-proxy", "--config", "proxy.yaml")
-        self.start("dns", f"{BINARIES}/coredns-v1.11.3", "-conf", "Corefile")
-        self.start("metrics", f"{BINARIES}/metrics-server-v0.7.2", "--kubeconfig", config.KUBECONFIG,
+        self.start("dns", f"{BINARIES}/{config.COREDNS}", "-conf", "Corefile")
+        self.start("metrics", f"{BINARIES}/{config.METRICS_SERVER}", "--kubeconfig", config.KUBECONFIG,
                    "--authentication-kubeconfig", config.KUBECONFIG, "--authorization-kubeconfig", config.KUBECONFIG,
                    "--secure-port=4443", "--cert-dir=metrics", "--kubelet-insecure-tls",
                    "--kubelet-preferred-address-types=InternalIP", "--metric-resolution=10s", "--kubelet-request-timeout=5s")
-        self.start("policies", "/usr/bin/python3", f"{HERE}/enforcer.py")
+        self.start("policies", "/usr/bin/python3", f"{CHECKOUT}/enforcer.py")
 
 
 def volume(node, number):
@@ -152,7 +157,7 @@ def apply_manifests(node):
     volumes = {"apiVersion": "v1", "kind": "List", "items": [volume(node, number) for number in range(VOLUMES)]}
     config.write(f"{config.ETC}/volumes.json", json.dumps(volumes))
     # Against schemas that the API server has just begun to serve, validation would fail now and then.
-    kubectl("apply", "--validate=false", "-f", f"{HERE}/manifests", "-f", f"{config.ETC}/volumes.json")
+    kubectl("apply", "--validate=false", "-f", f"{CHECKOUT}/manifests", "-f", f"{config.ETC}/volumes.json")
 
 
 def start(node, folder, parts):

@@ -55,9 +55,10 @@ class Node:
             return None
 
     def up(self):
-        missing = [program for program in ("kubelet", "pause.tar") if not os.path.exists(f"{CACHE}/kubernetes-1.31.4/{program}")]
+        missing = [f"{CACHE}/kubernetes-1.31.4/{name}" for name in config.BUILT]
+        missing = [path for path in missing if not os.path.exists(path)] + [name for name in config.INSTALLED if not shutil.which(name)]
         if missing:
-            fail(f"{CACHE}/kubernetes-1.31.4 has no {missing[0]}. Run: tools/setup.sh k8s")
+            fail(f"there is no {missing[0]}. Run: tools/setup.sh k8s")
         if self.keeper() and os.path.exists(f"{self.folder}/run/ready"):
             print(f"node {self.name} is up already")
             return
