@@ -126,11 +126,14 @@ class NodeTest(unittest.TestCase):
         # The API server's Service leads to the node: that is no pod, and not allowed to `friend` alone.
         self.assertIn("Forbidden", self.get_from("stranger", "https://kubernetes.default/x"))
         self.assertTrue(self.refused("friend", "https://kubernetes.default"))
-        # A pod is under its policies from its first packet on, and its probes get through to it all the same.
-        kube.apply(pod("late", ["sh", "-c", "curl -sS --max-time 2 http://$WEB_SERVICE_HOST && echo reached || echo not reached"],
-                       {"role": "stranger"}), namespace=self.namespace)
+        # A pod is under its policies from its first packet on, though nobody knew its address before.
+        kube.apply({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "late"},
+                    "spec": {"podSelector": {"matchLabels": {"app": "late"}}, "policyTypes": ["Egress"]}}, namespace=self.namespace)
+        kube.apply(pod("late", ["sh", "-c", "curl -sS --max-time 2 http://$OTHER_SERVICE_HOST && echo reached || echo kept in"]),
+                   namespace=self.namespace)
         self.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/late", "--timeout=60s")
-        self.assertIn("not reached", self.kubectl("logs", "late"))
+        self.assertIn("kept in", self.kubectl("logs", "late"))
+        # Probes get through to pods that policies isolate.
         self.kubectl("scale", "deployment/web", "--replicas=2")
         self.ready("web", 2)
         self.kubectl("delete", "networkpolicies", "--all")

@@ -30,6 +30,7 @@ import config
 HERE = os.path.dirname(os.path.abspath(__file__))
 NODES = "/var/tmp/imgfleet-node"
 CACHE = os.environ.setdefault("IMGFLEET_CACHE", os.path.expanduser("~/.cache/imgfleet"))
+os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"  # Which `su` leaves away.
 KUBECTL = f"{CACHE}/kubernetes-1.31.4/kubectl"
 
 

@@ -115,8 +115,8 @@ def ruleset(policies, pods, namespaces):
     found = chains(policies, pods, namespaces)
     text.append("table inet policies {")
     for (direction, address), conditions in sorted(found.items()):
-        text += [f"  chain {direction}-{address} {{", *(f"    {condition} return".replace("     ", "    ")
-                                                        for condition in dict.fromkeys(conditions)), "    drop", "  }"]
+        returns = ["    " + f"{condition} return".strip() for condition in dict.fromkeys(conditions)]
+        text += [f"  chain {direction}-{address} {{", *returns, "    drop", "  }"]
     known = ", ".join([GATEWAY, *(pod.address for pod in pods)])
     text += ["  chain judge {", "    ct state established,related accept",
              f"    ip saddr {config.POD_RANGE} ip saddr != {{ {known} }} drop",
