@@ -204,6 +204,7 @@ TEST_F(ClientTest, WhereALayerOfTheSandboxIsMissingItRefusesToRunAndSaysSo) {
     const char* said;
   } kLayers[] = {{SCMP_SYS(landlock_create_ruleset), "cannot lock itself in: Landlock"},
                  {SCMP_SYS(landlock_restrict_self), "cannot lock itself in: landlock_restrict_self"},
+                 {SCMP_SYS(seccomp), "cannot lock itself in: seccomp: Linux 4.14 or newer is needed"},
                  {SCMP_SYS(capset), "cannot lock itself in: capset"},
                  {SCMP_SYS(close_range), "cannot lock itself in: close_range"}};
   for (const auto& layer : kLayers) {

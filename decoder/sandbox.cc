@@ -67,7 +67,12 @@ struct LandlockRuleset {
 // A ruleset without a single rule: everything it handles is denied.
 absl::Status DenyFiles() {
   const long abi = syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
-  if (abi < 1) return Missing("Landlock (Linux 5.13 or newer, with landlock among CONFIG_LSM or lsm=)");
+  if (abi < 1) {
+    return Missing(
+        "Landlock: Linux 5.13 or newer is needed, with landlock among CONFIG_LSM or lsm=, and a container's "
+        "seccomp "
+        "profile that allows it");
+  }
   LandlockRuleset ruleset;
   size_t size = offsetof(LandlockRuleset, handled_access_net);
   if (abi >= 2) ruleset.handled_access_fs |= kRefer;

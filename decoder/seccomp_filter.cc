@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <memory>
@@ -63,6 +65,11 @@ struct Free {
 }  // namespace
 
 absl::Status FilterSystemCalls(int channel) {
+  // libseccomp asks this as well, but does not tell why it makes no filter.
+  uint32_t action = SECCOMP_RET_KILL_PROCESS;
+  if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) != 0) {
+    return Failed("Linux 4.14 or newer is needed, and a container's seccomp profile that allows it", -errno);
+  }
   const std::unique_ptr<void, Free> owned(seccomp_init(SCMP_ACT_KILL_PROCESS));
   const scmp_filter_ctx filter = owned.get();
   if (filter == nullptr) return absl::FailedPreconditionError("seccomp: no filter can be made");
