@@ -55,6 +55,19 @@ class Node:
         except (OSError, ValueError):
             return None
 
+    def processes(self):
+        """The keeper and init.py, also of an `up` that was killed at any moment; all others of the node end with init.py."""
+        found = []
+        for path in glob.glob("/proc/[0-9]*/cmdline"):
+            try:
+                with open(path, encoding="utf-8", errors="replace") as file:
+                    arguments = file.read().split("\0")
+            except OSError:  # It has just ended.
+                continue
+            if self.folder in arguments and any(argument.endswith("/init.py") for argument in arguments):
+                found.append(int(path.split("/")[2]))
+        return found
+
     def up(self):
         missing = [f"{CACHE}/kubernetes-1.31.4/{name}" for name in config.BUILT]
         missing = [path for path in missing if not os.path.exists(path)] + [name for name in config.INSTALLED if not shutil.which(name)]
@@ -84,9 +97,9 @@ class Node:
             fail(f"{self.name} did not start: {said or f'see {self.folder}/node.log'}. Logs stay until: node.py down")
 
     def down(self):
-        keeper = self.keeper()
-        if keeper:
-            end(children_of(keeper) + [keeper])
+        # Again, as one of them may just have been about to start the next.
+        while processes := self.processes():
+            end(processes)
         # The kernel is a moment late with cgroups of processes that have ended.
         deadline = time.monotonic() + 10
         while left := self.remove():
@@ -118,14 +131,6 @@ class Node:
 
     def ctr(self, *arguments):
         return self.inside("ctr", "-a", f"{self.folder}{config.CONTAINERD_SOCKET}", "-n", "k8s.io", *arguments)
-
-
-def children_of(pid):
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as file:
-            return [int(child) for child in file.read().split()]
-    except OSError:
-        return []
 
 
 def end(pids):
