@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "cli/ask.h"
 #include "cli/info.h"
 #include "cli/output.h"
 #include "cli/results.h"
@@ -12,70 +13,38 @@
 namespace imgfleet::cli {
 namespace {
 
-absl::Status Print(const v1::Job& job, const Clock& clock, Output& output) {
-  outcome::AppendJobJson(job, clock.Wall(), output.buffer());
-  output.buffer() += '\n';
-  return output.Written();
-}
-
-absl::Status List(v1::Jobs::StubInterface& jobs, const Clock& clock, Output& output) {
-  v1::ListJobsRequest request;
-  do {
-    grpc::ClientContext context;
-    v1::ListJobsResponse page;
-    RETURN_IF_ERROR(FromGrpc(jobs.ListJobs(&context, request, &page)));
-    for (const v1::Job& job : page.jobs()) RETURN_IF_ERROR(Print(job, clock, output));
-    request.set_page_token(page.next_page_token());
-  } while (!request.page_token().empty());
-  return output.Flush();
-}
-
-using Stub = v1::Jobs::StubInterface;
-
-// One call that is answered with a job, which is printed.
-template <typename Request>
-absl::Status Ask(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, v1::Job*),
-                 const Request& request, Stub& jobs, const Clock& clock, Output& output) {
-  grpc::ClientContext context;
-  v1::Job job;
-  RETURN_IF_ERROR(FromGrpc((jobs.*method)(&context, request, &job)));
-  RETURN_IF_ERROR(Print(job, clock, output));
-  return output.Flush();
-}
-
-template <typename Request>
-Request About(const std::string& id) {
-  Request request;
-  request.set_id(id);
-  return request;
-}
-
 absl::Status Control(const JobsOptions& options, Stub& jobs, const Clock& clock, Output& output) {
   const std::string& id = options.job_id;
-  if (options.action == "get") return Ask(&Stub::GetJob, About<v1::GetJobRequest>(id), jobs, clock, output);
-  if (options.action == "cancel")
-    return Ask(&Stub::CancelJob, About<v1::CancelJobRequest>(id), jobs, clock, output);
-  if (options.action == "pause")
-    return Ask(&Stub::PauseJob, About<v1::PauseJobRequest>(id), jobs, clock, output);
-  if (options.action == "resume")
-    return Ask(&Stub::ResumeJob, About<v1::ResumeJobRequest>(id), jobs, clock, output);
+  const auto print = [&](const v1::Job& job) {
+    outcome::AppendJobJson(job, clock.Wall(), output.buffer());
+    output.buffer() += '\n';
+    return output.Written();
+  };
+  const auto ask = [&](auto method, const auto& request) {
+    return Ask(method, request, jobs, output, print);
+  };
+  if (options.action == "list") {
+    const auto rows = [](const v1::ListJobsResponse& page) -> const auto& { return page.jobs(); };
+    return List(&Stub::ListJobs, jobs, output, rows, print);
+  }
+  if (options.action == "get") return ask(&Stub::GetJob, About<v1::GetJobRequest>(id));
+  if (options.action == "cancel") return ask(&Stub::CancelJob, About<v1::CancelJobRequest>(id));
+  if (options.action == "pause") return ask(&Stub::PauseJob, About<v1::PauseJobRequest>(id));
+  if (options.action == "resume") return ask(&Stub::ResumeJob, About<v1::ResumeJobRequest>(id));
   if (options.action == "retry") {
     auto retry = About<v1::RetryFailedRequest>(id);
     retry.set_priority(options.priority);
-    return Ask(&Stub::RetryFailed, retry, jobs, clock, output);
+    return ask(&Stub::RetryFailed, retry);
   }
   auto prioritize = About<v1::PrioritizeJobRequest>(id);
   prioritize.set_priority(options.priority);
-  return Ask(&Stub::PrioritizeJob, prioritize, jobs, clock, output);
+  return ask(&Stub::PrioritizeJob, prioritize);
 }
 
-absl::Status Results(const JobsOptions& options, v1::Jobs::StubInterface& jobs, Output& output,
-                     Interrupt& interrupt) {
-  v1::GetJobRequest get;
-  get.set_id(options.job_id);
+absl::Status Results(const JobsOptions& options, Stub& jobs, Output& output, Interrupt& interrupt) {
   grpc::ClientContext context;
   v1::Job job;
-  RETURN_IF_ERROR(FromGrpc(jobs.GetJob(&context, get, &job)));
+  RETURN_IF_ERROR(FromGrpc(jobs.GetJob(&context, About<v1::GetJobRequest>(options.job_id), &job)));
   Printer printer(options.format, output);
   Reading reading{options.job_id, options.from_index, true, !job.parent_id().empty()};
   RETURN_IF_ERROR(printer.Begin());
@@ -89,9 +58,7 @@ int RunJobs(const JobsOptions& options, v1::Jobs::StubInterface& jobs, Interrupt
             const Clock& clock) {
   Output output(STDOUT_FILENO);
   absl::Status status;
-  if (options.action == "list") {
-    status = List(jobs, clock, output);
-  } else if (options.action == "results") {
+  if (options.action == "results") {
     status = Results(options, jobs, output, interrupt);
   } else {
     status = Control(options, jobs, clock, output);

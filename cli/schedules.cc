@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "cli/ask.h"
 #include "cli/info.h"
 #include "cli/output.h"
 #include "common/outcome/json.h"
@@ -11,45 +12,7 @@
 namespace imgfleet::cli {
 namespace {
 
-using Stub = v1::Jobs::StubInterface;
-
-absl::Status Print(const v1::Schedule& schedule, Output& output) {
-  outcome::AppendScheduleJson(schedule, output.buffer());
-  output.buffer() += '\n';
-  return output.Written();
-}
-
-absl::Status List(Stub& jobs, Output& output) {
-  v1::ListSchedulesRequest request;
-  do {
-    grpc::ClientContext context;
-    v1::ListSchedulesResponse page;
-    RETURN_IF_ERROR(FromGrpc(jobs.ListSchedules(&context, request, &page)));
-    for (const v1::Schedule& schedule : page.schedules()) RETURN_IF_ERROR(Print(schedule, output));
-    request.set_page_token(page.next_page_token());
-  } while (!request.page_token().empty());
-  return output.Flush();
-}
-
-// One call that is answered with a schedule, which is printed.
-template <typename Request>
-absl::Status Ask(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, v1::Schedule*),
-                 const Request& request, Stub& jobs, Output& output) {
-  grpc::ClientContext context;
-  v1::Schedule schedule;
-  RETURN_IF_ERROR(FromGrpc((jobs.*method)(&context, request, &schedule)));
-  RETURN_IF_ERROR(Print(schedule, output));
-  return output.Flush();
-}
-
-template <typename Request>
-Request About(const std::string& id) {
-  Request request;
-  request.set_id(id);
-  return request;
-}
-
-absl::Status Create(const SchedulesOptions& options, Stub& jobs, Output& output) {
+v1::CreateScheduleRequest CreateRequest(const SchedulesOptions& options) {
   v1::CreateScheduleRequest request;
   v1::Schedule& schedule = *request.mutable_schedule();
   schedule.set_display_name(options.name);
@@ -63,19 +26,27 @@ absl::Status Create(const SchedulesOptions& options, Stub& jobs, Output& output)
   } else {
     schedule.set_cron(options.cron);
   }
-  return Ask(&Stub::CreateSchedule, request, jobs, output);
+  return request;
 }
 
 absl::Status Do(const SchedulesOptions& options, Stub& jobs, Output& output) {
   const std::string& id = options.what;
-  if (options.action == "list") return List(jobs, output);
-  if (options.action == "create") return Create(options, jobs, output);
-  if (options.action == "get")
-    return Ask(&Stub::GetSchedule, About<v1::GetScheduleRequest>(id), jobs, output);
-  if (options.action == "pause")
-    return Ask(&Stub::PauseSchedule, About<v1::PauseScheduleRequest>(id), jobs, output);
-  if (options.action == "resume")
-    return Ask(&Stub::ResumeSchedule, About<v1::ResumeScheduleRequest>(id), jobs, output);
+  const auto print = [&](const v1::Schedule& schedule) {
+    outcome::AppendScheduleJson(schedule, output.buffer());
+    output.buffer() += '\n';
+    return output.Written();
+  };
+  const auto ask = [&](auto method, const auto& request) {
+    return Ask(method, request, jobs, output, print);
+  };
+  if (options.action == "list") {
+    const auto rows = [](const v1::ListSchedulesResponse& page) -> const auto& { return page.schedules(); };
+    return List(&Stub::ListSchedules, jobs, output, rows, print);
+  }
+  if (options.action == "create") return ask(&Stub::CreateSchedule, CreateRequest(options));
+  if (options.action == "get") return ask(&Stub::GetSchedule, About<v1::GetScheduleRequest>(id));
+  if (options.action == "pause") return ask(&Stub::PauseSchedule, About<v1::PauseScheduleRequest>(id));
+  if (options.action == "resume") return ask(&Stub::ResumeSchedule, About<v1::ResumeScheduleRequest>(id));
   grpc::ClientContext context;
   v1::DeleteScheduleResponse deleted;
   return FromGrpc(jobs.DeleteSchedule(&context, About<v1::DeleteScheduleRequest>(id), &deleted));

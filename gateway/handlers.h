@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -64,5 +65,9 @@ bool IsJson(absl::string_view content_type);
 // A browser sent it for another site's page: with no keys to hold, such a request is all that page needs to
 // use a gateway on its reader's machine.
 bool IsCrossSite(const Request& request);
+
+// What a request for one `kind` of thing ("job") is refused with before anybody is asked: what changes it comes from another
+// site, or its id is none. Else the id as the coordinator has it is in `id`.
+std::optional<Reply> RefuseAbout(absl::string_view kind, const Request& request, std::string* id);
 
 }  // namespace imgfleet::gateway

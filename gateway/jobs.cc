@@ -34,6 +34,17 @@ bool IsJson(absl::string_view content_type) {
 
 bool IsCrossSite(const Request& request) { return request.fetch_site == "cross-site"; }
 
+std::optional<Reply> RefuseAbout(absl::string_view kind, const Request& request, std::string* id) {
+  if (request.method != "GET" && IsCrossSite(request)) {
+    return Problem(403, "PERMISSION_DENIED", "not from another site");
+  }
+  if (!IsUuid(request.id)) {
+    return Problem(404, "NOT_FOUND", absl::StrCat("there is no ", kind, " ", request.id));
+  }
+  *id = absl::AsciiStrToLower(request.id);
+  return std::nullopt;
+}
+
 Task<absl::StatusOr<v1::Job>> Submit(const Backend& backend, Submission& submission, ClientGone& client) {
   auto source = co_await OpenList(backend.lists, submission);
   if (!source.ok()) co_return source.status();
@@ -103,6 +114,11 @@ Task<absl::Status> CreateJob(const Backend& backend, const Request& request, Res
   }
   if (!submission.ok()) co_return co_await response.Send(Problem(submission.status()));
   if (submission->every_seconds > 0 || !submission->cron.empty()) {
+    if (!request.idempotency_key.empty()) {
+      co_return co_await response.Send(
+          Problem(400, "INVALID_ARGUMENT",
+                  "Idempotency-Key: a schedule has none; GET /api/v1/schedules shows whether it was made"));
+    }
     co_return co_await CreateSchedule(backend, *submission, response);
   }
   if (!request.idempotency_key.empty()) {
@@ -170,13 +186,9 @@ absl::Status ReadBody(const Request& request, v1::PrioritizeJobRequest& prioriti
 // POST /api/v1/jobs/{id}:verb. `code` is 202 where the answer is another job, which goes on by itself.
 template <typename Message, auto kMethod, unsigned kCode = 200>
 Task<absl::Status> Control(const Backend& backend, const Request& request, Response& response) {
-  if (IsCrossSite(request))
-    co_return co_await response.Send(Problem(403, "PERMISSION_DENIED", "not from another site"));
-  if (!IsUuid(request.id)) {
-    co_return co_await response.Send(Problem(404, "NOT_FOUND", absl::StrCat("there is no job ", request.id)));
-  }
   Message message;
-  message.set_id(absl::AsciiStrToLower(request.id));
+  std::optional<Reply> refusal = RefuseAbout("job", request, message.mutable_id());
+  if (refusal.has_value()) co_return co_await response.Send(*std::move(refusal));
   if (const absl::Status read = ReadBody(request, message); !read.ok()) {
     co_return co_await response.Send(Problem(read));
   }

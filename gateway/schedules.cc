@@ -1,9 +1,7 @@
 // Schedules: made by POST /api/v1/jobs with "schedule", looked after here.
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "common/ids.h"
 #include "common/outcome/json.h"
 #include "gateway/grpc_call.h"
 #include "gateway/handlers.h"
@@ -28,10 +26,6 @@ std::string ScheduleJson(const v1::Schedule& schedule) {
   return body;
 }
 
-Reply NoSuch(const Request& request) {
-  return Problem(404, "NOT_FOUND", absl::StrCat("there is no schedule ", request.id));
-}
-
 Task<absl::Status> ListSchedules(const Backend& backend, const Request& request, Response& response) {
   const absl::StatusOr<Page> page = ParsePage(request);
   if (!page.ok()) {
@@ -52,11 +46,9 @@ Task<absl::Status> ListSchedules(const Backend& backend, const Request& request,
 // One call that is answered with a schedule.
 template <typename Message, auto kMethod>
 Task<absl::Status> Ask(const Backend& backend, const Request& request, Response& response) {
-  if (request.method != "GET" && IsCrossSite(request))
-    co_return co_await response.Send(Problem(403, "PERMISSION_DENIED", "not from another site"));
-  if (!IsUuid(request.id)) co_return co_await response.Send(NoSuch(request));
   Message message;
-  message.set_id(absl::AsciiStrToLower(request.id));
+  std::optional<Reply> refusal = RefuseAbout("schedule", request, message.mutable_id());
+  if (refusal.has_value()) co_return co_await response.Send(*std::move(refusal));
   const absl::StatusOr<v1::Schedule> schedule =
       co_await Call(backend.jobs.async(), kMethod, message, backend.call_timeout);
   if (!schedule.ok()) co_return co_await response.Send(Problem(schedule.status()));
@@ -66,11 +58,9 @@ Task<absl::Status> Ask(const Backend& backend, const Request& request, Response&
 }
 
 Task<absl::Status> DeleteSchedule(const Backend& backend, const Request& request, Response& response) {
-  if (IsCrossSite(request))
-    co_return co_await response.Send(Problem(403, "PERMISSION_DENIED", "not from another site"));
-  if (!IsUuid(request.id)) co_return co_await response.Send(NoSuch(request));
   v1::DeleteScheduleRequest message;
-  message.set_id(absl::AsciiStrToLower(request.id));
+  std::optional<Reply> refusal = RefuseAbout("schedule", request, message.mutable_id());
+  if (refusal.has_value()) co_return co_await response.Send(*std::move(refusal));
   const auto deleted =
       co_await Call(backend.jobs.async(), &Async::DeleteSchedule, message, backend.call_timeout);
   if (!deleted.ok()) co_return co_await response.Send(Problem(deleted.status()));

@@ -29,8 +29,8 @@ FAULTS = "tests/chaos/libfaults.so"
 class Control:
     """What libfaults.so reads: see faults.cc."""
 
-    def __init__(self, path, library):
-        self.path, self.library = path, library
+    def __init__(self, path, preload):
+        self.path, self.preload = path, preload
         with open(path, "wb") as file:
             file.write(bytes(CONTROL_BYTES))
         with open(path, "r+b") as file:
@@ -40,7 +40,7 @@ class Control:
         struct.pack_into("<q", self.memory, place, int(value))
 
     def environment(self):
-        return {"LD_PRELOAD": self.library, "FAULTS_CONTROL": self.path}
+        return {"LD_PRELOAD": self.preload, "FAULTS_CONTROL": self.path}
 
 
 class Fleet(harness.Cluster):
@@ -51,10 +51,10 @@ class Fleet(harness.Cluster):
         self.concurrency = concurrency
         # Where PostgreSQL, which may be another user, can read it too: what cannot be preloaded is left out without an error.
         os.chmod(self.folder, 0o755)
-        library = shutil.copy(next(path for path in (FAULTS, "bazel-bin/" + FAULTS) if os.path.exists(path)), self.folder)
-        os.chmod(library, 0o755)
-        self.clock = Control(os.path.join(self.folder, "clock"), library)
-        self.disk = Control(os.path.join(self.folder, "disk"), library)
+        preload = shutil.copy(next(path for path in (FAULTS, "bazel-bin/" + FAULTS) if os.path.exists(path)), self.folder)
+        os.chmod(preload, 0o755)
+        self.clock = Control(os.path.join(self.folder, "clock"), preload)
+        self.disk = Control(os.path.join(self.folder, "disk"), preload)
         self.coordinators, self.workers, self.gateways = [], [], []
         self.database = None
         self.lines = {}  # (worker name, coordinator name) -> proxy.Line

@@ -55,20 +55,6 @@ class Origin:
         return collections.Counter(asker for _, asker, _ in self.requests)
 
 
-def bucket(rate, burst):
-    state = {"tokens": burst, "last": time.monotonic()}
-
-    def refuses(now):
-        state["tokens"] = min(burst, state["tokens"] + rate * (now - state["last"]))
-        state["last"] = now
-        if state["tokens"] < 1:
-            return {}
-        state["tokens"] -= 1
-        return None
-
-    return refuses
-
-
 def measure(urls, *coordinator_flags):
     """The outcomes of the list, measured by three workers, and the seconds that took."""
     with harness.Cluster() as cluster:
@@ -85,7 +71,7 @@ def measure(urls, *coordinator_flags):
 class OriginsTest(unittest.TestCase):
     def test_three_workers_seldom_exceed_what_an_origin_allows(self):
         rate, items = 20, 600
-        limited, willing = Origin(bucket(rate, 20)), Origin(lambda _: None)
+        limited, willing = Origin(polite_test.bucket(rate, 20)), Origin(lambda _: None)
         # Mixed, so that each worker has some of the limited origin's items among its own.
         urls = [limited.url(i) if i % 12 == 0 else willing.url(i) for i in range(12 * items)]
         outcomes, seconds = measure(urls)

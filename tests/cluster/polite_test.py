@@ -64,6 +64,21 @@ class Origin:
         return [json.loads(line) for line in done.stdout.splitlines()], time.monotonic() - begin
 
 
+def bucket(rate, burst):
+    """What an origin refuses that allows `rate` requests a second, and so many at once after a rest."""
+    state = {"tokens": burst, "last": time.monotonic()}
+
+    def refuses(now):
+        state["tokens"] = min(burst, state["tokens"] + rate * (now - state["last"]))
+        state["last"] = now
+        if state["tokens"] < 1:
+            return {}
+        state["tokens"] -= 1
+        return None
+
+    return refuses
+
+
 def measure_limited(name, items, *origin_flags):
     """(name, outcomes, seconds, what the origin counted) of a list at a test origin that allows 20 requests a second."""
     with harness.Cluster() as cluster:
@@ -95,18 +110,8 @@ class PoliteTest(unittest.TestCase):
                 self.assertGreater(items / seconds, 0.4 * 20)
 
     def test_a_limited_origin_is_measured_to_the_end_and_seldom_refuses(self):
-        rate, burst, items = 60, 10, 300
-        bucket = {"tokens": burst, "last": time.monotonic()}
-
-        def refuses(now):
-            bucket["tokens"] = min(burst, bucket["tokens"] + rate * (now - bucket["last"]))
-            bucket["last"] = now
-            if bucket["tokens"] < 1:
-                return {}
-            bucket["tokens"] -= 1
-            return None
-
-        origin = Origin(refuses)
+        rate, items = 60, 300
+        origin = Origin(bucket(rate, 10))
         outcomes, seconds = origin.measure(items, "--threads=3")
         self.assertEqual([outcome["status"] for outcome in outcomes], ["ok"] * items)
         self.assertLess(origin.refused, 0.05 * len(origin.times))

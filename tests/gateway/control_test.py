@@ -194,6 +194,12 @@ class SchedulesTest(Case):
         self.assertEqual(self.ask("DELETE", path)[0], 204)
         self.assertEqual(self.cluster.get_json(f"{JOBS}/{job_id}")["state"], "COMPLETED")
 
+    def test_a_schedule_takes_no_idempotency_key_and_says_so(self):
+        before = self.cluster.get_json(SCHEDULES)
+        self.refused(400, "INVALID_ARGUMENT", "POST", JOBS, {"filepath": "again.txt", "schedule": {"every_seconds": 3600}},
+                     headers={"Idempotency-Key": "once"}, says="Idempotency-Key.*GET /api/v1/schedules")
+        self.assertEqual(self.cluster.get_json(SCHEDULES), before)
+
     def test_schedules_are_listed_page_by_page(self):
         made = [self.create({"every_seconds": 86400})[1]["id"] for _ in range(3)]
         seen, token = [], ""
