@@ -35,8 +35,8 @@ constexpr double kConnectionAge = 0.8;
 // For calls in work when the coordinator stops.
 constexpr absl::Duration kShutdownGrace = absl::Seconds(3);
 
-// So long Start waits for the store to answer, before it leaves that to happen while the process runs.
-constexpr absl::Duration kFirstAnswer = absl::Seconds(1);
+// So long Start waits for the store to answer at all, before it listens without one.
+constexpr absl::Duration kFirstAnswer = absl::Seconds(2);
 
 }  // namespace
 
@@ -47,27 +47,16 @@ class Coordinator::Parts {
       : options_(options), metrics_(metrics), clock_(clock) {}
 
   absl::Status Start() {
-    if (!options_.wait_for_store) {
+    if (options_.wait_for_store) {
+      OpenStore();
+    } else {
       ASSIGN_OR_RETURN(std::unique_ptr<store::Store> store, store::OpenStore(options_.store, clock_));
-      Services& services = MakeServices(std::move(store));
-      RETURN_IF_ERROR(Listen());
-      RETURN_IF_ERROR(services.Begin());
-      WatchHealth();
-      return absl::OkStatus();
+      Opened(std::move(store));
     }
+    RETURN_IF_ERROR(refused());
     RETURN_IF_ERROR(Listen());
     WatchHealth();
-    auto opening = std::make_unique<store::Opening>(
-        // Of a try that is left behind: nothing of this object.
-        [name = options_.store, clock = &clock_] { return store::OpenStore(name, *clock); },
-        [this](absl::StatusOr<std::unique_ptr<store::Store>> store) { Opened(std::move(store)); });
-    store::Opening& first = *opening;
-    {
-      absl::MutexLock lock(&mutex_);
-      opening_ = std::move(opening);
-    }
-    first.AwaitFirst(kFirstAnswer);
-    return refused();
+    return absl::OkStatus();
   }
 
   absl::Status Ready() const {
@@ -86,12 +75,14 @@ class Coordinator::Parts {
   // The services, if they are there.
   Services* BeginDrain() {
     store::Opening* opening;
+    service::HealthWatch* health;
     {
       absl::MutexLock lock(&mutex_);
       leaving_ = true;
       opening = opening_.get();
+      health = health_.get();
     }
-    if (health_ != nullptr) health_->Leave();
+    if (health != nullptr) health->Leave();
     if (opening != nullptr) opening->Stop();
     absl::MutexLock lock(&mutex_);
     return services_.get();
@@ -100,7 +91,13 @@ class Coordinator::Parts {
   void Shutdown() {
     if (std::exchange(shut_down_, true)) return;
     Services* const services = BeginDrain();
-    health_ = nullptr;
+    // Whoever looks takes the lock: it ends without.
+    std::unique_ptr<service::HealthWatch> health;
+    {
+      absl::MutexLock lock(&mutex_);
+      health = std::move(health_);
+    }
+    health = nullptr;
     if (services != nullptr) services->Close();
     if (server_ != nullptr) {
       server_->Shutdown(absl::ToChronoTime(absl::Now() + kShutdownGrace));
@@ -145,30 +142,46 @@ class Coordinator::Parts {
     return absl::OkStatus();
   }
 
-  void WatchHealth() {
-    grpc::HealthCheckServiceInterface* const health = server_->GetHealthCheckService();
-    if (health != nullptr)
-      health_ = std::make_unique<service::HealthWatch>(*health, [this] { return Ready(); });
+  // As soon as the store is there, which it is most often at once: so that whoever dials several coordinators does not come
+  // to this one before.
+  void OpenStore() {
+    auto opening = std::make_unique<store::Opening>(
+        // Of a try that is left behind: nothing of this object.
+        [name = options_.store, clock = &clock_] { return store::OpenStore(name, *clock); },
+        [this](absl::StatusOr<std::unique_ptr<store::Store>> store) { Opened(std::move(store)); });
+    store::Opening& first = *opening;
+    {
+      absl::MutexLock lock(&mutex_);
+      opening_ = std::move(opening);
+    }
+    first.AwaitFirst(kFirstAnswer);
   }
 
-  Services& MakeServices(std::unique_ptr<store::Store> store) {
-    auto services = std::make_unique<Services>(options_, std::move(store), metrics_, clock_);
-    gate_.Open(services->jobs(), services->workers());
+  void WatchHealth() {
+    grpc::HealthCheckServiceInterface* const health = server_->GetHealthCheckService();
+    if (health == nullptr) return;
+    auto watch = std::make_unique<service::HealthWatch>(*health, [this] { return Ready(); });
     absl::MutexLock lock(&mutex_);
-    services_ = std::move(services);
-    return *services_;
+    health_ = std::move(watch);
   }
 
   void Opened(absl::StatusOr<std::unique_ptr<store::Store>> store) {
     absl::Status opened = store.status();
-    if (opened.ok()) opened = MakeServices(*std::move(store)).Begin();
-    if (health_ != nullptr) health_->Look();
-    if (opened.ok()) return;
+    std::unique_ptr<Services> services;
+    if (store.ok()) {
+      services = std::make_unique<Services>(options_, *std::move(store), metrics_, clock_);
+      opened = services->Begin();
+      gate_.Open(services->jobs(), services->workers());
+    }
+    service::HealthWatch* health;
     {
       absl::MutexLock lock(&mutex_);
+      services_ = std::move(services);
       refused_ = opened;
+      health = health_.get();
     }
-    if (options_.store_refused != nullptr) options_.store_refused();
+    if (health != nullptr) health->Look();
+    if (!opened.ok() && options_.store_refused != nullptr) options_.store_refused();
   }
 
   const Options options_;
@@ -178,12 +191,12 @@ class Coordinator::Parts {
   mutable absl::Mutex mutex_;
   std::unique_ptr<Services> services_ ABSL_GUARDED_BY(mutex_);       // Set once.
   std::unique_ptr<store::Opening> opening_ ABSL_GUARDED_BY(mutex_);  // Set once.
+  std::unique_ptr<service::HealthWatch> health_ ABSL_GUARDED_BY(mutex_);
   absl::Status refused_ ABSL_GUARDED_BY(mutex_);
   bool leaving_ ABSL_GUARDED_BY(mutex_) = false;
   std::unique_ptr<grpc::Server> server_;
   config::HostPort address_;
   int port_ = 0;
-  std::unique_ptr<service::HealthWatch> health_;
   bool shut_down_ = false;
 };
 
