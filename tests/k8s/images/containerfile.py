@@ -63,6 +63,8 @@ def problems(text, containers, version):
         if container is None:
             yield f"{role}: no manifest starts {title}"
             continue
+        if container["image"] != title:
+            yield f"{role}: the manifests name its image {container['image']}"
         exposed = sorted(int(port) for line in of(stage, "EXPOSE") for port in line.split())
         declared = sorted(port["containerPort"] for port in container["ports"])
         if exposed != declared:

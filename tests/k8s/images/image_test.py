@@ -157,10 +157,10 @@ class ImageTest(unittest.TestCase):
 
 
 class ContainerfileTest(unittest.TestCase):
-    def problems(self, before="", after=""):
+    def problems(self, before="", after="", started=None):
         self.assertIn(before, TEXT)
         version = subprocess.run([harness.binary("worker"), "--version"], check=True, capture_output=True, text=True).stdout.split()[1]
-        return "\n".join(containerfile.problems(TEXT.replace(before, after) if before else TEXT, containers(), version))
+        return "\n".join(containerfile.problems(TEXT.replace(before, after) if before else TEXT, started or containers(), version))
 
     def test_it_says_what_the_manifests_say(self):
         self.assertEqual(self.problems(), "")
@@ -173,6 +173,9 @@ class ContainerfileTest(unittest.TestCase):
         self.assertIn("version", self.problems('version="0.1.0"', 'version="0.0.9"'))
         self.assertIn("is not what it copies", self.problems("--from=build /image/worker/ /", "--from=build /image/gateway/ /"))
         self.assertIn("//decoder:imgfleet-decoder is not built", self.problems(" //decoder:imgfleet-decoder", ""))
+        started = containers()
+        started["imgfleet-worker"]["image"] = "imgfleet"
+        self.assertIn("name its image imgfleet", self.problems(started=started))
         self.assertIn("no stage is of imgfleet-worker", self.problems("AS worker", "AS wrker"))
 
 
