@@ -26,6 +26,8 @@ service::WorkersService::Options WorkersOptions(const Coordinator::Options& opti
 store::Ledger::Options ExpressOptions(const Coordinator::Options& options) {
   store::Ledger::Options ledger;
   ledger.lease_period = options.lease_period;
+  // Somebody waits: no longer than a stream that has reached its age takes to be opened again.
+  ledger.disconnect_grace = absl::Milliseconds(300);
   ledger.holds_trials = false;
   ledger.quotas = options.quotas;
   return ledger;
