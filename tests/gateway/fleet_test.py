@@ -3,7 +3,9 @@
 moment; the coordinator is restarted, or one of three is killed behind one address. No request fails, though some wait."""
 
 import collections
+import contextlib
 import json
+import socket
 import sys
 import threading
 import time
@@ -136,6 +138,30 @@ class FleetTest(harness.ClusterTest):
                 coordinator.wait_ready()
             calls.await_more(50)
         self.expect_no_failure(calls, slowest=15)
+
+    def test_an_address_that_swallowed_connections_is_tried_again_within_a_second(self):
+        """As an address does whose pod is gone: nothing is refused, nothing comes back."""
+        coordinator = self.cluster.start_coordinator()
+        worker = self.cluster.start_worker("worker-0")
+        gateway = self.cluster.start_gateway()
+        coordinator.kill()
+        with contextlib.ExitStack() as swallowing:
+            hole = swallowing.enter_context(socket.create_server(("127.0.0.1", self.cluster.grpc_port), backlog=0))
+            for _ in range(4):  # Beyond its backlog the kernel drops what comes.
+                filler = swallowing.enter_context(socket.socket())
+                filler.setblocking(False)
+                filler.connect_ex(hole.getsockname())
+            answer = self.ask(["/quick"])
+            harness.until(lambda: not gateway.ready(), "readyz to say no")
+        coordinator.start()
+        coordinator.wait_ready()
+        began = time.monotonic()
+        gateway.wait_ready()
+        took = time.monotonic() - began
+        worker.wait_ready()
+        self.assertEqual(answer(), [[30, 20]])
+        print(f"{self.id()}: the gateway was back after {took:.2f} s, all of it after {time.monotonic() - began:.2f} s")
+        self.assertLess(took, 3)
 
     def test_one_of_three_coordinators_killed_behind_one_address(self):
         cluster = self.cluster
