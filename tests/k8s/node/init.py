@@ -80,6 +80,10 @@ def make_network():
     run("ip", "link", "set", "uplink", "up")
     run("ip", "route", "add", "default", "dev", "uplink")
     config.write("/proc/sys/net/ipv4/ip_forward", "1")
+    # What passes between two pods on the bridge must see the rules for Services and policies, too.
+    if not os.path.exists("/proc/sys/net/bridge"):
+        run("modprobe", "br_netfilter")
+    config.write("/proc/sys/net/bridge/bridge-nf-call-iptables", "1")
 
 
 def make_cgroups(node):
