@@ -146,6 +146,7 @@ class Coordinator::Parts {
   // to this one before.
   void OpenStore() {
     auto opening = std::make_unique<store::Opening>(
+        store::ShownStore(options_.store),
         // Of a try that is left behind: nothing of this object.
         [name = options_.store, clock = &clock_] { return store::OpenStore(name, *clock); },
         [this](absl::StatusOr<std::unique_ptr<store::Store>> store) { Opened(std::move(store)); });

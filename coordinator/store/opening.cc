@@ -6,6 +6,7 @@
 
 #include "absl/random/random.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "common/log.h"
 #include "common/steady_cond_var.h"
 #include "coordinator/store/open_store.h"
@@ -28,7 +29,7 @@ std::string Essence(absl::string_view reason) {
 struct Opening::State {
   absl::Mutex mutex;
   SteadyCondVar changed;
-  absl::Status why ABSL_GUARDED_BY(mutex) = absl::UnavailableError("the store has not answered yet");
+  absl::Status why ABSL_GUARDED_BY(mutex);
   bool tried ABSL_GUARDED_BY(mutex) = false;  // Once at least.
   bool stopping ABSL_GUARDED_BY(mutex) = false;
   bool telling ABSL_GUARDED_BY(mutex) = false;  // `opened` is being called.
@@ -42,7 +43,12 @@ struct Opening::State {
   }
 };
 
-Opening::Opening(Open open, Opened opened, Backoff rests) : state_(std::make_shared<State>()) {
+Opening::Opening(const std::string& shown, Open open, Opened opened, Backoff rests)
+    : state_(std::make_shared<State>()) {
+  {
+    absl::MutexLock lock(&state_->mutex);
+    state_->why = absl::UnavailableError(absl::StrCat("store ", shown, ": it has not answered yet"));
+  }
   thread_ = std::thread([state = state_, open = std::move(open), opened = std::move(opened), rests] {
     Run(open, opened, rests, *state);
     state->End();

@@ -2,7 +2,7 @@
 // password that is being set. It is tried again until it opens, or fails in a way that no waiting mends (open_store.h
 // says which). The log has one line when the waiting begins, one whenever the reason becomes another, one when it is over.
 //
-//   Opening opening([] { return OpenStore(name, clock); },
+//   Opening opening(ShownStore(name), [] { return OpenStore(name, clock); },
 //                   [](absl::StatusOr<std::unique_ptr<Store>> store) { ... });
 //   opening.AwaitFirst(absl::Seconds(1));
 //
@@ -11,6 +11,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 
 #include "absl/status/status.h"
@@ -31,7 +32,8 @@ class Opening {
 
   // Begins at once. `opened` is called once, on a thread of this object, with the store or with why there will never be one;
   // never, where Stop comes first.
-  Opening(Open open, Opened opened, Backoff rests = kRests);
+  // `shown` is its name for people.
+  Opening(const std::string& shown, Open open, Opened opened, Backoff rests = kRests);
   ~Opening() { Stop(); }
   Opening(const Opening&) = delete;
   Opening& operator=(const Opening&) = delete;

@@ -45,6 +45,7 @@ TEST_F(OpeningTest, GivesTheStoreOnceItIsThere) {
   testing::internal::CaptureStderr();
   {
     Opening opening(
+        "x",
         Failing({absl::UnavailableError("down at 10.0.0.1"), absl::UnavailableError("down at 10.0.0.2"),
                  absl::PermissionDeniedError("password"), absl::PermissionDeniedError("password"),
                  absl::OkStatus()}),
@@ -63,15 +64,15 @@ TEST_F(OpeningTest, GivesTheStoreOnceItIsThere) {
 
 TEST_F(OpeningTest, SaysNothingOfAStoreThatIsThereAtOnce) {
   testing::internal::CaptureStderr();
-  Opening opening(Failing({absl::OkStatus()}), Tell(), kNever);
+  Opening opening("x", Failing({absl::OkStatus()}), Tell(), kNever);
   opening.AwaitFirst(absl::Hours(1));
   EXPECT_EQ(told_, 1);
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
 TEST_F(OpeningTest, WhatNoWaitingMendsEndsIt) {
-  Opening opening(Failing({absl::UnavailableError("down"), absl::FailedPreconditionError("newer")}), Tell(),
-                  kAtOnce);
+  Opening opening("x", Failing({absl::UnavailableError("down"), absl::FailedPreconditionError("newer")}),
+                  Tell(), kAtOnce);
   EXPECT_TRUE(absl::IsFailedPrecondition(opened_.get_future().get().status()));
   opening.Stop();
   EXPECT_EQ(tried_, 2u);
@@ -79,7 +80,7 @@ TEST_F(OpeningTest, WhatNoWaitingMendsEndsIt) {
 }
 
 TEST_F(OpeningTest, StoppedWhileItWaitsItIsNotHeardOfAgain) {
-  Opening opening(Failing({absl::UnavailableError("down")}), Tell(), kNever);
+  Opening opening("x", Failing({absl::UnavailableError("down")}), Tell(), kNever);
   EXPECT_TRUE(absl::IsUnavailable(opening.why()));
   opening.AwaitFirst(absl::Hours(1));
   EXPECT_EQ(opening.why().message(), "down");
@@ -92,6 +93,7 @@ TEST_F(OpeningTest, ATryThatHangsIsLeftBehind) {
   auto begun = std::make_shared<std::promise<void>>(), let_go = std::make_shared<std::promise<void>>();
   {
     Opening opening(
+        "x",
         [begun, let_go]() -> absl::StatusOr<std::unique_ptr<Store>> {
           begun->set_value();
           let_go->get_future().wait();
@@ -99,6 +101,7 @@ TEST_F(OpeningTest, ATryThatHangsIsLeftBehind) {
         },
         [](auto) { FAIL() << "it was stopped"; }, kAtOnce);
     begun->get_future().wait();
+    EXPECT_EQ(opening.why(), absl::UnavailableError("store x: it has not answered yet"));
   }
   let_go->set_value();
 }
