@@ -96,7 +96,7 @@ class SandboxTest(unittest.TestCase):
 
     @classmethod
     def rolled_out(cls, what):
-        cls.kubectl("rollout", "status", what, "--timeout=180s", timeout=200)
+        cls.kubectl("rollout", "status", what, "--timeout=300s", timeout=320)
 
     def worker(self, profile):
         """The only pod of workers, ready, under this seccomp profile."""
@@ -108,7 +108,7 @@ class SandboxTest(unittest.TestCase):
             """one worker"""
             pods = kube.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=worker")["items"]
             return pods[0] if len(pods) == 1 else None
-        return kube.eventually(alone, 90)
+        return kube.eventually(alone, 180)
 
     def ask(self, method, path, body=None):
         return self.kubectl("exec", "-i", "deployment/origin", "--", "curl", "-sS", "--fail-with-body", "-X", method,
@@ -171,13 +171,13 @@ class SandboxTest(unittest.TestCase):
                 "containers": [{**container, "name": "attempts", "command": ["sleep", "600"],
                                 "resources": {"requests": {"cpu": "10m"}, "limits": {"memory": "512Mi"}}}]}
         kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "attempts"}, "spec": spec}, namespace=NAMESPACE)
-        self.kubectl("wait", "--for=condition=Ready", "pod/attempts", "--timeout=60s")
+        self.kubectl("wait", "--for=condition=Ready", "pod/attempts", "--timeout=180s", timeout=200)
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w", dereference=True) as tar:
             for name in ("decoder/sandbox_test", "decoder/sandbox_probe"):
                 tar.add(TOP / "bazel-bin" / name, name)
         subprocess.run([*kube.KUBECTL, "-n", NAMESPACE, "exec", "-i", "attempts", "--", "tar", "-x", "-C", "/tmp"], check=True,
-                       input=archive.getvalue(), timeout=60)
+                       input=archive.getvalue(), timeout=120)
         said = self.kubectl("exec", "attempts", "--", "sh", "-c", "cd /tmp && exec decoder/sandbox_test", timeout=300)
         self.assertRegex(said, r"\[  PASSED  \] \d\d tests\.")
 

@@ -107,6 +107,20 @@ class ImageTest(unittest.TestCase):
                                           capture_output=True, text=True).stdout
                 self.assertIsNone(re.search(r"\.(symtab|debug_)", sections), program)
 
+    def test_certificate_authorities_lie_where_the_libraries_look(self):
+        for role, root in self.roots.items():
+            built_in = set()
+            for library in glob.glob(f"{root}/usr/lib/*/libcurl.so.*") + glob.glob(f"{root}/usr/lib/*/libcrypto.so.*"):
+                built_in |= set(re.findall(rb"\0(/[a-z/]+/ssl(?:/certs/ca-certificates.crt)?)\0", pathlib.Path(library).read_bytes()))
+            self.assertIn(b"/usr/lib/ssl", built_in, role)
+            for path in map(bytes.decode, built_in):
+                if path.endswith(".crt"):
+                    self.assertGreater(pathlib.Path(root + path).read_text("ascii").count("BEGIN CERTIFICATE"), 50, role)
+                else:  # OpenSSL's own folder.
+                    self.assertEqual({name: os.readlink(f"{root}{path}/{name}") for name in os.listdir(root + path)},
+                                     {"certs": "/etc/ssl/certs", "openssl.cnf": "/etc/ssl/openssl.cnf"})
+                    self.assertTrue(os.path.isfile(root + "/etc/ssl/openssl.cnf"))
+
     def test_licences_and_package_names_lie_beside_what_is_shipped(self):
         for role, root in self.roots.items():
             packages = set(os.listdir(f"{root}/var/lib/dpkg/status.d"))
