@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import kube  # noqa: E402
 from laid import overlay, words  # noqa: E402
 
+IMAGES = ["worker"]
 NAMESPACE = "imgfleet-refused"
 
 
