@@ -34,9 +34,11 @@ def say(text):
 
 def kubectl(*arguments):
     """What kubectl says, errors included."""
-    done = subprocess.run([*shlex.split(os.environ["KUBECTL"]), *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=60, check=False)
-    return done.stdout
+    try:
+        return subprocess.run([*shlex.split(os.environ["KUBECTL"]), *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, timeout=60, check=False).stdout
+    except subprocess.TimeoutExpired as why:
+        return str(why)
 
 
 def show_cluster():

@@ -20,7 +20,7 @@ class Refused(Exception):
     """A command failed; the text is what it said."""
 
 
-def run(command, stdin=None, timeout=120):
+def run(command, stdin=None, timeout=180):
     """What the command prints. Throws Refused."""
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
     if done.returncode != 0:
@@ -28,7 +28,7 @@ def run(command, stdin=None, timeout=120):
     return done.stdout
 
 
-def kubectl(*arguments, stdin=None, timeout=120):
+def kubectl(*arguments, stdin=None, timeout=180):
     return run([*KUBECTL, *arguments], stdin, timeout)
 
 
@@ -59,7 +59,7 @@ def delete_namespace(name):
         kubectl("delete", *arguments, "--ignore-not-found", "--timeout=90s")
 
 
-def eventually(check, seconds=60, every=0.5):
+def eventually(check, seconds=120, every=0.5):
     """The first result of `check` that is true. Throws what it threw last, or says how long it was waited for."""
     deadline = time.monotonic() + seconds
     while True:

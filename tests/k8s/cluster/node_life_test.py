@@ -69,7 +69,7 @@ class NodeLifeTest(unittest.TestCase):
         with open(manifest, "w", encoding="utf-8") as file:
             file.write(json.dumps(PODS))
         node("kubectl", "apply", "-f", manifest)
-        node("kubectl", "rollout", "status", "statefulset/idle", "--timeout=60s")
+        node("kubectl", "rollout", "status", "statefulset/idle", "--timeout=120s")
         return network_of(first_process())
 
     def test_two_nodes_side_by_side(self):

@@ -55,7 +55,7 @@ class NodeTest(unittest.TestCase):
         return kube.kubectl("-n", self.namespace, *arguments, **options)
 
     def ready(self, name, replicas):
-        self.kubectl("rollout", "status", f"deployment/{name}", "--timeout=60s")
+        self.kubectl("rollout", "status", f"deployment/{name}", "--timeout=120s")
         kube.eventually(lambda: len(kube.get("pods", "-n", self.namespace, "-l", f"app={name}")["items"]) == replicas)
 
     def get_from(self, pod_name, url, seconds=3):
@@ -65,7 +65,7 @@ class NodeTest(unittest.TestCase):
     def test_restricted_pods_run_and_others_are_refused(self):
         kube.apply(pod("fit", ["sh", "-c", "id -u; touch /x 2>&1; grep -E 'CapEff|Seccomp:|NoNewPrivs' /proc/self/status"]),
                    namespace=self.namespace)
-        self.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/fit", "--timeout=60s")
+        self.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/fit", "--timeout=120s")
         said = self.kubectl("logs", "fit").split()
         self.assertEqual(said[0], "65532")
         self.assertIn("Read-only", said)
@@ -80,7 +80,7 @@ class NodeTest(unittest.TestCase):
         self.ready("web", 2)
         self.kubectl("scale", "deployment/web", "--replicas=8")
         self.ready("web", 8)
-        self.kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=60s")
+        self.kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=120s")
         host = f"http://web.{self.namespace}.svc.cluster.local"
         kube.eventually(lambda: len({self.get_from("client", host) for _ in range(16)}) > 3)
         self.kubectl("scale", "deployment/web", "--replicas=1")
@@ -107,7 +107,7 @@ class NodeTest(unittest.TestCase):
                    pod("stranger", ["sleep", "600"], {"role": "stranger"}), namespace=self.namespace)
         self.ready("web", 1)
         self.ready("other", 1)
-        self.kubectl("wait", "--for=condition=Ready", "pod/friend", "pod/stranger", "--timeout=60s")
+        self.kubectl("wait", "--for=condition=Ready", "pod/friend", "pod/stranger", "--timeout=120s")
         for source in ("friend", "stranger"):
             kube.eventually(lambda: self.get_from(source, "http://web"))
         friends = {"podSelector": {"matchLabels": {"role": "friend"}}}
@@ -131,7 +131,7 @@ class NodeTest(unittest.TestCase):
                     "spec": {"podSelector": {"matchLabels": {"app": "late"}}, "policyTypes": ["Egress"]}}, namespace=self.namespace)
         kube.apply(pod("late", ["sh", "-c", "curl -sS --max-time 2 http://$OTHER_SERVICE_HOST && echo reached || echo kept in"]),
                    namespace=self.namespace)
-        self.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/late", "--timeout=60s")
+        self.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/late", "--timeout=120s")
         self.assertIn("kept in", self.kubectl("logs", "late"))
         # Probes get through to pods that policies isolate.
         self.kubectl("scale", "deployment/web", "--replicas=2")

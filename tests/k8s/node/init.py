@@ -25,7 +25,7 @@ CHECKOUT = "/run/node/checkout"
 # What the programs write to, each a folder of the node's own.
 PRIVATE = {"/run": "run", "/tmp": "tmp", "/var/lib": "lib", "/var/log": "log"}
 VOLUMES = 24
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 
 
 class Failed(Exception):
