@@ -143,6 +143,8 @@ def main(names):
             say(f"the node stays up: KUBE_NODE={os.environ['KUBE_NODE']} {NODE} kubectl get all -A; then: {NODE} down")
         else:
             run(NODE, "down")
+            # That of node_life_test.py, which could not do it itself where this run is being ended early.
+            run("env", f"KUBE_NODE={os.environ['KUBE_NODE']}-life", NODE, "down")
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""), flush=True)
     return 1 if failed or not passed else 0
 

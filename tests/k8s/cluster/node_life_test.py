@@ -15,7 +15,7 @@ import unittest
 import kube
 
 IMAGES = []
-NAME = "imgfleet-life"
+NAME = os.environ.get("KUBE_NODE", "imgfleet") + "-life"
 FOLDER = f"/var/tmp/imgfleet-node/{NAME}"
 PODS = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "idle"},
         "spec": {"serviceName": "idle", "replicas": 2, "podManagementPolicy": "Parallel", "selector": {"matchLabels": {"app": "idle"}},
