@@ -18,7 +18,9 @@ sys.path[:0] = ["tests/cluster", "tests/origin", os.path.dirname(os.path.abspath
 sys.path += glob.glob(os.path.join(os.environ.get("IMGFLEET_CACHE", ""), "venv/lib/python3*/site-packages"))
 import containerfile  # noqa: E402
 import harness  # noqa: E402
+import pyarrow  # noqa: E402
 import yaml  # noqa: E402
+from pyarrow import parquet  # noqa: E402
 
 # The checkout: its Containerfile and manifests are read as they are there.
 TOP = pathlib.Path(os.path.realpath(__file__)).parents[3]
@@ -133,7 +135,7 @@ class ImageTest(unittest.TestCase):
             if os.path.isdir(arrow):
                 self.assertLessEqual({"LICENSE.txt", "NOTICE.txt"}, set(os.listdir(f"{arrow}/licenses")))
 
-    def test_a_fleet_of_such_roots_measures_pixels_as_one_outside_does(self):
+    def test_a_fleet_of_such_roots_reads_lists_and_measures_pixels_as_one_outside_does(self):
         if self.unable:
             self.skipTest(f"no namespace is to be had here: {self.unable}")
         with harness.Cluster() as cluster:
@@ -141,7 +143,7 @@ class ImageTest(unittest.TestCase):
             outside = harness.binary
             try:
                 harness.binary = lambda role: self.jail_of(role, cluster.folder)
-                cluster.start_coordinator()
+                cluster.start_coordinator(f"--spool={cluster.folder}")
                 worker = cluster.start_worker("worker")
                 cluster.start_gateway()
             finally:
@@ -149,16 +151,22 @@ class ImageTest(unittest.TestCase):
             # Ready, and nothing is lacking: the decoder has locked itself in.
             self.assertEqual(harness.urllib.request.urlopen(f"http://127.0.0.1:{worker.admin_port}/readyz").read(), b"ready\n")
             urls = [f"http://127.0.0.1:{cluster.origin['http']}/{i}.jpg" for i in range(40)]
-            status, headers, _ = cluster.post("/api/v1/jobs", {"urls": urls, "depth": "pixels"})
-            self.assertEqual(status, 202)
-            harness.until(lambda: cluster.get_json(headers["Location"])["state"] == "COMPLETED", "the job to end")
-            _, _, lines = cluster.http("GET", headers["Location"] + "/results", headers={"Accept": "application/x-ndjson"})
-            inside = [json.loads(line) for line in lines.splitlines()]
+            inside = self.outcomes(cluster, {"urls": urls, "depth": "pixels"})
             done = harness.run_cli(["info", "-", "--allow-address=127.0.0.0/8", "--depth=pixels"], "\n".join(urls).encode())
             expected = [json.loads(line) for line in done.stdout.splitlines()]
             self.assertEqual([(each["url"], each.get("pixels")) for each in inside],
                              [(each["url"], each.get("pixels")) for each in expected])
             self.assertGreater(sum("phash" in each.get("pixels", {}) for each in inside), 20, inside[0])
+
+            parquet.write_table(pyarrow.table({"url": urls}), os.path.join(cluster.lists, "list.parquet"))
+            self.assertEqual([each["url"] for each in self.outcomes(cluster, {"filepath": "list.parquet"})], urls)
+
+    def outcomes(self, cluster, submission):
+        status, headers, answer = cluster.post("/api/v1/jobs", submission)
+        self.assertEqual(status, 202, answer)
+        harness.until(lambda: cluster.get_json(headers["Location"])["state"] == "COMPLETED", "the job to end")
+        _, _, lines = cluster.http("GET", headers["Location"] + "/results", headers={"Accept": "application/x-ndjson"})
+        return [json.loads(line) for line in lines.splitlines()]
 
     def jail_of(self, role, folder):
         """A program that is that role's inside its root; the worker has no folder to write to."""
