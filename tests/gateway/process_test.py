@@ -117,6 +117,22 @@ class EndTest(harness.ClusterTest):
         harness.until(lambda: not gateway.ready(), "readyz to say no")
         self.assertEqual(gateway.terminate(), -signal.SIGTERM)
 
+    def test_the_drain_delay_serves_everything_until_a_second_signal_ends_it(self):
+        gateway = self.gateway("--drain-delay=1h")
+        idle = sockets.Raw(self.cluster.http_port)
+        self.addCleanup(idle.close)
+        idle.request("GET", "/ping")
+        self.assertEqual(idle.answer()[1]["connection"], "keep-alive")
+        gateway.popen.send_signal(signal.SIGTERM)
+        harness.until(lambda: not gateway.ready(), "readyz to say no")
+        with sockets.Raw(self.cluster.http_port) as fresh:
+            for raw in (fresh, idle):
+                raw.request("POST", INFO, json.dumps({"urls": [self.origin.url + "/quick"]}))
+                status, headers, body = raw.answer()
+                self.assertEqual((status, headers["connection"]), (200, "close"), body)
+                self.assertTrue(raw.ended())
+        self.assertEqual(gateway.terminate(), -signal.SIGTERM)
+
     def test_ready_follows_the_coordinator(self):
         gateway = self.gateway("--wait-timeout=300ms")
         coordinator = self.cluster.processes["coordinator"]

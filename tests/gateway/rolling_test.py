@@ -23,8 +23,8 @@ class RollingTest(harness.ClusterTest):
         cls.cluster.start_coordinator()
         cls.cluster.start_worker("worker-1", "--polite-exempt=127.0.0.1")
 
-    def roll(self, drain_delay, rounds):
-        """The callers, after so many restarts of each of two gateways."""
+    def roll(self, drain_delay):
+        """The callers, after a restart of each of two gateways."""
         gateways = []
         for i in range(2):
             gateway = self.cluster.start_gateway(f"--drain-delay={drain_delay}", name=f"gateway-{drain_delay}-{i}")
@@ -34,7 +34,7 @@ class RollingTest(harness.ClusterTest):
         self.addCleanup(before.close)
         harness.until(lambda: len(before.view) == 2, "the balancer to know both")
         with callers.Callers(before.port, self.origin.url + "/quick") as calls:
-            for port, gateway in gateways * rounds:
+            for port, gateway in gateways:
                 self.assertEqual(gateway.terminate(), 0)
                 harness.until(lambda port=port: port not in before.view, "the balancer to notice")
                 gateway.start()
@@ -44,10 +44,10 @@ class RollingTest(harness.ClusterTest):
         return calls
 
     def test_no_request_fails(self):
-        self.assertEqual(self.roll("1s", rounds=2).failures, [])
+        self.assertEqual(self.roll("3s").failures, [])
 
     def test_without_the_delay_requests_fail(self):
-        self.assertNotEqual(self.roll("0s", rounds=1).failures, [])
+        self.assertNotEqual(self.roll("0s").failures, [])
 
 
 if __name__ == "__main__":
