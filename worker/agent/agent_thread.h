@@ -69,7 +69,8 @@ class AgentThread {
   const Clock& clock_;
   const std::unique_ptr<Counters> counters_;
   const std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
-  const Backoff backoff_{absl::Milliseconds(200), absl::Seconds(5)};
+  // While no coordinator is there. Short: whoever asks for something small waits for this worker when one comes back.
+  const Backoff backoff_{absl::Milliseconds(200), absl::Seconds(2)};
 
   // Of the thread alone.
   Agent agent_;
