@@ -226,7 +226,7 @@ Task<void> HttpConnection::Run() {
   beast::error_code ignored;
   look_.cancel();
   Disarm();
-  // What was pipelined behind an answer that said that it is the last.
+  // What was pipelined behind an answer that said that it is the last (RFC 9112, 9.6).
   if (stream_.socket().is_open() && (buffer_.size() > 0 || HasUnread())) co_await Linger();
   stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
   stream_.close();

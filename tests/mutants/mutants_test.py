@@ -30,7 +30,7 @@ def is_written(case, sources):
 class MutantsTest(unittest.TestCase):
     def test_there_are_some_of_each_kind(self):
         kinds = collections.Counter(mutant.name.split("/")[0] for mutant in mutants.read_all())
-        self.assertEqual(set(kinds), {"addresses", "coordinator", "decoder", "fairness", "hostile", "images", "polite"})
+        self.assertEqual(set(kinds), {"addresses", "coordinator", "decoder", "draining", "fairness", "hostile", "images", "polite"})
         self.assertGreaterEqual(min(kinds.values()), 5, kinds)
         self.assertGreaterEqual(min(kinds["hostile"], kinds["coordinator"]), 10, kinds)
 
