@@ -15,6 +15,9 @@ constexpr absl::Duration kInvalidDelay = absl::Seconds(5);
 constexpr size_t kMaxIdBytes = 128;
 // Of the credit, for jobs of which the worker holds less than an eighth of that.
 constexpr uint64_t kSpareShare = 8;
+// Of a worker that says how many items it works on at a time: how much it may hold besides.
+constexpr uint64_t kIntervalsOfWork = 4;
+constexpr uint64_t kFewItems = 16;
 // What waits for an answer ends rather than wait for an origin that asks for time.
 constexpr uint32_t kNeverPutOff = 1'000'000;
 constexpr int kMaxChunkOutcomes = 256;
@@ -140,6 +143,8 @@ void WorkSession::OnReport(const v1::Report& report) {
   settling_ = (renew.first || settling_) && !renew.held.empty();
   capacity_items_ = report.draining() ? 0 : report.capacity_items();
   capacity_bytes_ = report.draining() ? 0 : report.capacity_bytes();
+  concurrency_ = report.concurrency();
+  committed_before_ = std::exchange(committed_, 0);
   for (RenewCall* call : {&renew, &renew_express}) {
     if (call->first || !call->held.empty()) output_.calls.push_back(std::move(*call));
   }
@@ -198,6 +203,13 @@ bool WorkSession::Closed() const {
   return settling_ || HoldsAlone() || dry;
 }
 
+uint64_t WorkSession::Enough() const {
+  if (concurrency_ == 0) return capacity_items_;
+  // Half as many as it works on are to be on their way or wait there, lest it stands still between two leases.
+  const uint64_t least = std::max<uint64_t>(concurrency_ + concurrency_ / 2, kFewItems);
+  return std::max(least, kIntervalsOfWork * std::max(committed_, committed_before_));
+}
+
 void WorkSession::AcquireIfRoom() {
   if (capacity_items_ == 0 || capacity_bytes_ == 0 || settling_ || HoldsAlone()) return;
   AcquireExpress();
@@ -223,7 +235,8 @@ void WorkSession::AcquireDurable() {
     durable_.work = true;
   }
   const uint64_t spare_items = capacity_items_ / kSpareShare, spare_bytes = capacity_bytes_ / kSpareShare;
-  const uint64_t items = capacity_items_ - spare_items, bytes = capacity_bytes_ - spare_bytes;
+  const uint64_t items = std::min(capacity_items_ - spare_items, Enough()),
+                 bytes = capacity_bytes_ - spare_bytes;
   const uint64_t slice = std::max<uint64_t>(items / 4, 1);
   core::Credit credit;
   if (durable_.work && held_items_ + slice <= items && held_bytes_ < bytes) {
@@ -324,6 +337,7 @@ void WorkSession::Committed(const core::LeaseRef& lease, uint64_t number, uint32
     if (answer.code == core::CommitCode::kCommitted && now.counted.insert(number).second) {
       now.committed += items;
       Reduce(held, items);
+      committed_ += items;
     }
     const bool finished = now.number > 0 && now.committed >= now.leased;
     if (finished || answer.code == core::CommitCode::kStale) Release(held);

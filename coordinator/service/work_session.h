@@ -130,6 +130,9 @@ class WorkSession {
   void OnHandBack(const v1::HandBack& back);
   // Nothing may be given beside what the worker has.
   bool Closed() const;
+  // What the worker may hold of large jobs at present: not much more than it works on at a time and brings in four report
+  // intervals, so that workers that come later find something.
+  uint64_t Enough() const;
   bool HoldsAlone() const { return alone_ && held_.count(*alone_) > 0; }
   void AcquireIfRoom();
   void AcquireExpress();
@@ -155,6 +158,8 @@ class WorkSession {
   std::map<std::string, uint64_t> held_of_;  // Items by durable job.
   uint64_t capacity_items_ = 0;
   uint64_t capacity_bytes_ = 0;
+  uint64_t concurrency_ = 0;                       // As the worker says; 0: its capacity alone holds.
+  uint64_t committed_ = 0, committed_before_ = 0;  // Items since its last report, and between the two before.
   uint64_t leases_sent_ = 0;
   bool reported_ = false;
   bool draining_ = false;

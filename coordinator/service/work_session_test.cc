@@ -203,6 +203,39 @@ TEST_F(WorkSessionTest, WhatIsCommittedMakesRoomBeforeTheNextReport) {
   EXPECT_EQ(session_.leases(), 0u);
 }
 
+// A slow worker leaves items for those that come later; a fast one is soon given what it can hold.
+TEST_F(WorkSessionTest, AWorkerThatSaysHowManyItWorksOnHoldsLittleMoreThanItBrings) {
+  const auto says = [](uint32_t concurrency, uint64_t last_lease, std::vector<uint32_t> held) {
+    v1::WorkerMessage report = Report(4096, last_lease);
+    report.mutable_report()->set_concurrency(concurrency);
+    for (uint32_t shard = 0; shard < held.size(); ++shard) Hold(&report, shard, 1, held[shard]);
+    return report;
+  };
+  uint32_t shards = 0;
+  const auto leased = [&] {
+    uint64_t items = 0;
+    for (auto calls = MainAcquires(session_.Take()); !calls.empty(); calls = MainAcquires(session_.Take())) {
+      session_.Acquired(std::vector<core::LeasedShard>{Leased(shards++, 1, 8)});
+      items += 8;
+    }
+    session_.Acquired(std::vector<core::LeasedShard>{});
+    return items;
+  };
+  session_.Received(Hello());
+  session_.Received(says(20, 0, {}));
+  EXPECT_EQ(leased(), 24u) << "of 30, in quarters";
+  for (uint32_t shard = 0; shard < 2; ++shard) session_.Committed(Ref(shard, 1), 7, 8, {});
+  EXPECT_EQ(leased(), 48u) << "it brought 16: of 64, with the 8 that it has";
+  session_.Received(says(20, shards, {0, 0, 8, 8, 8, 8, 8, 8, 8}));
+  session_.Renewed(core::VoidLeases());
+  EXPECT_EQ(leased(), 0u) << "what it brought before the report counts until the next";
+  session_.Received(says(20, shards, {0, 0, 8}));
+  session_.Received(says(20, shards, {0, 0, 8}));
+  EXPECT_EQ(leased(), 16u) << "it has brought nothing for two reports: of 30, with the 8 that it has";
+  session_.Received(says(0, shards, {0, 0, 8}));
+  EXPECT_GT(leased(), 2000u) << "origins bound it: all that it can hold";
+}
+
 TEST_F(WorkSessionTest, AChunkThatComesTwiceMakesRoomOnce) {
   session_.Received(Hello());
   session_.Received(Report(100));

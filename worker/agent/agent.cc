@@ -304,6 +304,8 @@ void Agent::SendReport(absl::Time now) {
   }
   report->set_capacity_items(draining_ ? 0 : options_.capacity_items);
   report->set_capacity_bytes(draining_ ? 0 : options_.capacity_bytes);
+  const bool waited = std::exchange(waited_for_origins_, waits_for_origins_);
+  report->set_concurrency(waited && waits_for_origins_ ? 0 : concurrency_);
   report->set_draining(draining_);
   report->set_last_lease_number(last_lease_number_);
   last_report_ = now;

@@ -107,6 +107,13 @@ class Agent {
   // Breaks off what still runs: sends the outcomes there are and hands back the rest.
   void GiveUp(absl::Time now);
 
+  // For reports from now on: how many items are worked on at a time, and whether more of other origins would help. That
+  // is believed when two reports in a row find it so.
+  void SetLoad(uint32_t concurrency, bool waits_for_origins) {
+    concurrency_ = concurrency;
+    waits_for_origins_ = waits_for_origins;
+  }
+
   // What is to be done since the last call.
   Output Take();
 
@@ -169,6 +176,8 @@ class Agent {
   std::vector<HeldJob*> waiting_;     // Those with leases that wait.
   std::vector<uint64_t> urgent_due_;  // Urgent leases with outcomes to be sent.
   uint32_t running_ = 0;
+  uint32_t concurrency_ = 0;
+  bool waits_for_origins_ = false, waited_for_origins_ = false;  // Now, and at the last report.
   uint64_t outstanding_ = 0;
   Output output_;
 };

@@ -28,6 +28,25 @@ TEST_F(AgentTest, GreetsThenReportsItsRoom) {
   EXPECT_THAT(output.send[0].report().held(), IsEmpty());
 }
 
+TEST_F(AgentTest, SaysHowManyItWorksOnUnlessOriginsBoundItTwiceInARow) {
+  const auto reported = [this] {
+    now_ += absl::Seconds(5);
+    agent_.Tick(now_);
+    const Agent::Output output = agent_.Take();
+    return Reports(output).at(0).concurrency();
+  };
+  agent_.SetLoad(4, false);
+  agent_.Connected(now_);
+  agent_.Received(Welcome(), now_);
+  const Agent::Output output = agent_.Take();
+  EXPECT_EQ(Reports(output).at(0).concurrency(), 4u);
+  agent_.SetLoad(4, true);
+  EXPECT_EQ(reported(), 4u) << "it may be between two items";
+  EXPECT_EQ(reported(), 0u);
+  agent_.SetLoad(4, false);
+  EXPECT_EQ(reported(), 4u);
+}
+
 TEST_F(AgentTest, NothingIsTakenBeforeTheWelcome) {
   agent_.Connected(now_);
   agent_.Received(LeaseOf(0, 1, 1, 2), now_);

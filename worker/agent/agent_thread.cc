@@ -121,6 +121,7 @@ void AgentThread::Run() {
     inbox_->Wait(Rest(now), wake_at, &content_);
     now = clock_.Boot();
     if (!open_ && !finished_ && connect_at_ <= now) Connect(now);
+    agent_.SetLoad(runner_.concurrency(), runner_.WaitsForOrigins(agent_.outstanding()));
     Take(content_, now);
     agent_.Tick(now);
     DrainOn(now);

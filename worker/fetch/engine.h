@@ -38,6 +38,8 @@ class Engine {
   // Has every loop look at Client::Abandoned and Client::NotToBegin of all it holds, soon.
   void DropAbandoned();
   const Options& options() const { return options_; }
+  // Requests in flight, about.
+  uint32_t running() const { return slots_.used(); }
   // The budgets of its origins, for a coordinator to deal out.
   OriginBudgets& origins() { return origins_; }
 

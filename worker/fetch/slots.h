@@ -24,6 +24,10 @@ class SlotPool {
   void GiveBack() { free_.fetch_add(1, std::memory_order_relaxed); }
   bool TryTakeKept() { return TryTake(kept_); }
   void GiveBackKept() { kept_.fetch_add(1, std::memory_order_relaxed); }
+  // Taken by all loops.
+  uint32_t used() const { return used_.load(std::memory_order_relaxed); }
+  void CountTaken() { used_.fetch_add(1, std::memory_order_relaxed); }
+  void CountGivenBack() { used_.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
   static bool TryTake(std::atomic<int64_t>& from) {
@@ -37,6 +41,7 @@ class SlotPool {
   const uint32_t own_;
   std::atomic<int64_t> free_;
   std::atomic<int64_t> kept_;
+  std::atomic<uint32_t> used_{0};
 };
 
 // One loop's view. Belongs to its thread.
@@ -53,13 +58,16 @@ class Slots {
   bool TryTake(bool urgent = false) {
     if (taken_ < pool_->own() || pool_->TryTake()) {
       ++taken_;
-      return true;
+    } else if (urgent && pool_->TryTakeKept()) {
+      ++kept_;
+    } else {
+      return false;
     }
-    if (!urgent || !pool_->TryTakeKept()) return false;
-    ++kept_;
+    pool_->CountTaken();
     return true;
   }
   void GiveBack() {
+    pool_->CountGivenBack();
     if (kept_ > 0) {
       --kept_;
       pool_->GiveBackKept();

@@ -72,6 +72,12 @@ uint32_t EngineRunner::capacity() const {
   return std::max(kMinHeld, engine_->options().concurrency * kHeldPerRunning);
 }
 
+uint32_t EngineRunner::concurrency() const { return engine_->options().concurrency; }
+
+bool EngineRunner::WaitsForOrigins(uint64_t held) const {
+  return held >= concurrency() && engine_->running() < concurrency() / 2;
+}
+
 void EngineRunner::HearOrigins(std::function<void()> wake) {
   engine_->origins().bell().Answer(std::move(wake));
 }

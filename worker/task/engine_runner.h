@@ -24,6 +24,8 @@ class EngineRunner final : public Runner {
   void Start(std::vector<Item> items) override;
   void DropAbandoned() override;
   uint32_t capacity() const override;
+  uint32_t concurrency() const override;
+  bool WaitsForOrigins(uint64_t held) const override;
   void HearOrigins(std::function<void()> wake) override;
   v1::OriginReport ReportOrigins(bool all, absl::Time now) override;
   void KeepPermits(const v1::OriginPermits& permits, absl::Time reported, absl::Time now) override;

@@ -53,6 +53,10 @@ class Runner {
   virtual void DropAbandoned() = 0;
   // Items it can usefully hold (running and queued): the agent's credit.
   virtual uint32_t capacity() const = 0;
+  // How many items it works on at a time; 0: as many as it is given.
+  virtual uint32_t concurrency() const { return 0; }
+  // Whether it could work on more of other origins now, though it holds so many.
+  virtual bool WaitsForOrigins(uint64_t /*held*/) const { return false; }
 
   // --- Origins' budgets, where a coordinator deals them out. A runner that has none does nothing.
 
