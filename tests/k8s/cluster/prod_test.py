@@ -48,7 +48,7 @@ class ProdTest(unittest.TestCase):
         secrets = kube.run([str(TOP / "tests/k8s/overlays/prod/make_secrets.py")])
         kube.kubectl("--namespace", namespace, "apply", "-f", "-", stdin=secrets)
         host, urls = reference()
-        cls.stage = Stage("prod", namespace, host)
+        cls.stage = Stage("prod", namespace, host, concurrency=8)
         cls.stage.build()
         with Play(cls.stage, urls) as cls.play:
             cls.perform()

@@ -117,7 +117,7 @@ class Stage:
         return self.get("pods", "-l", f"app.kubernetes.io/component={role}")["items"]
 
     def delete(self, *pods):
-        """With no grace: SIGKILL."""
+        """With no grace: the API forgets them at once, and the kubelet gives them two seconds."""
         self.kubectl("delete", "pod", *(pod["metadata"]["name"] for pod in pods), "--grace-period=0", "--force", "--wait=false")
 
     @staticmethod
