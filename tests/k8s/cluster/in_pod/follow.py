@@ -16,6 +16,8 @@ import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 
 AGAIN_AFTER_SECONDS = 0.2
+# As imgfleet's own programs: else an attempt at a pod that has just gone takes 20 s to be given up.
+OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.min_reconnect_backoff_ms", 1000), ("grpc.max_reconnect_backoff_ms", 1000)]
 
 
 def messages():
@@ -34,7 +36,7 @@ def follow(address, job, message):
     request_class, outcomes_class = message("ReadEventsRequest"), message("Outcomes")
     after = 0
     while True:
-        with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        with grpc.insecure_channel(address, OPTIONS) as channel:
             read = channel.unary_stream("/imgfleet.v1.Jobs/ReadEvents", request_class.SerializeToString,
                                         outcomes_class.FromString)
             try:
