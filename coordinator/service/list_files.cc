@@ -190,6 +190,8 @@ void ListFiles::KeepReadings() {
     held = held_;
   }
   ledger_.KeepReadings(std::move(held), [this](const absl::StatusOr<std::vector<core::Job>>& taken_up) {
+    // A store that is away is what health tells of, once; this is asked again all the while.
+    if (absl::IsUnavailable(taken_up.status())) return;
     if (!taken_up.ok()) return log::Warning("lists: %s", taken_up.status().ToString());
     for (const core::Job& job : *taken_up) {
       Hold(job.id);
