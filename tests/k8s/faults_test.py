@@ -135,6 +135,8 @@ class FaultsTest(unittest.TestCase):
             self.assertIn("killed before its drain", self.pod(lambda pod: pod.update(terminationGracePeriodSeconds=3), name))
         self.assertIn("killed before its drain of 61 s", self.container(
             lambda container: container.update(args=["--drain-timeout=1m1s"])))
+        for name in (GATEWAY, COORDINATOR):
+            self.assertIn("gone before clients are sent to others", self.container(lambda container: container.update(args=[], env=[]), name))
         self.assertIn("no --drain-timeout", self.container(lambda container: container.update(args=[])))
         self.assertIn("asks for more than the process", self.container(
             lambda container: container["livenessProbe"]["httpGet"].update(path="/readyz")))

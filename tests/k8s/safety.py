@@ -2,7 +2,7 @@
 
 import re
 
-from manifests import containers, flags_of, imgfleets, name_of, of_kind, pods, seconds
+from manifests import containers, imgfleets, name_of, of_kind, pods, seconds, settings_of
 
 COORDINATORS_GRACE = 3  # Seconds that calls in work have once its drain is over.
 SAFE_VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
@@ -64,12 +64,15 @@ def bound_problems(objects):
 def leave_problems(objects):
     """A pod that is asked is ready, one that leaves has the time for it, and one that fails says why."""
     for where, workload, container in imgfleets(objects):
-        flags, program = flags_of(container), container["command"][0]
+        flags, program = settings_of(container), container["command"][0]
         grace = workload["spec"]["template"]["spec"].get("terminationGracePeriodSeconds", 30)
         needed = sum(seconds(flags.get(name, ["0s"])[0]) for name in ("drain-delay", "drain-timeout"))
         needed += COORDINATORS_GRACE if program == "imgfleet-coordinator" else 0
         if not needed < grace:
             yield f"{where}: it is killed before its drain of {needed} s is over"
+        alone = program == "imgfleet-coordinator" and workload["spec"].get("replicas", 1) == 1
+        if program != "imgfleet-worker" and not alone and "drain-delay" not in flags:
+            yield f"{where}: it is gone before clients are sent to others"
         if program != "imgfleet-coordinator" and "drain-timeout" not in flags:
             yield f"{where}: no --drain-timeout to compare with its grace period"
         for kind in ("startupProbe", "livenessProbe"):
