@@ -66,9 +66,9 @@ def store_bytes(stage):
         return int(stage.kubectl("exec", "deploy/postgresql", "--", "psql", "-h", "/tmp", "-U", "imgfleet", "-Atc",
                                  "select pg_database_size('postgres')", "postgres"))
     volume = stage.get("pvc")["items"][0]["spec"]["volumeName"]
-    spec = kube.get("pv", volume)["spec"]
-    folder = pathlib.Path((spec.get("hostPath") or spec["local"])["path"])
-    return sum(file.stat().st_size for file in folder.glob("imgfleet.db*"))
+    inside = kube.get("pv", volume)["spec"]["local"]["path"]  # The node has its own /var.
+    folder = pathlib.Path("/var/tmp/imgfleet-node", os.environ.get("KUBE_NODE", "imgfleet"), inside.removeprefix("/var/"))
+    return (folder / "imgfleet.db").stat().st_size
 
 
 def settle_store(stage):
