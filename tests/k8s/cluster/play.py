@@ -3,7 +3,8 @@ happen to it; at the end the ruler is laid against all of it.
 
     with Play(stage, urls) as play:                 urls: id -> URL, the list
         play.act("8 workers", lambda: stage.scale(8), "worker", outcomes=1000)
-        play.finish()
+        play.run_out()
+        play.compare()
     play.problems                                   none: one true outcome an item, whatever happened
     play.record                                     what happened when
 """
@@ -136,8 +137,8 @@ class Play(contextlib.AbstractContextManager):
         while (before := len(self.events.seen)) < wanted:
             harness.until(lambda: len(self.events.seen) > before, f"an outcome after {before}", PATIENCE_SECONDS)
 
-    def finish(self):
-        """The job ends, and is compared."""
+    def run_out(self):
+        """Until the job has ended."""
         rest = self._begin("the rest")
         rest.settled = rest.begun
         while self.events_read.is_alive():
@@ -145,6 +146,8 @@ class Play(contextlib.AbstractContextManager):
             harness.until(lambda: len(self.events.seen) > before or not self.events_read.is_alive(),
                           f"an outcome after {before}", PATIENCE_SECONDS)
         rest.ended = self.record.commits[-1][0]
+
+    def compare(self):
         self.asker.finish()
         state = json.loads(self.stage.ask("GET", f"/api/v1/jobs/{self.job}"))
         results = self.stage.ask("GET", f"/api/v1/jobs/{self.job}/results?format=ndjson")

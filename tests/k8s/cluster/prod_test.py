@@ -52,7 +52,7 @@ class ProdTest(unittest.TestCase):
         cls.stage.build()
         with Play(cls.stage, urls) as cls.play:
             cls.perform()
-            cls.play.finish()
+            cls.play.compare()
         cls.record = cls.play.record
         print("\n".join(cls.record.table()))
         print(f"{len(cls.deleter.deleted)} coordinators deleted; the record: {cls.play.save('prod')}")
@@ -66,7 +66,8 @@ class ProdTest(unittest.TestCase):
         try:
             play.act("8 workers", lambda: stage.scale(8), "worker", outcomes=1500)
             play.act("3 workers", lambda: stage.scale(3), "worker", outcomes=400)
-            play.act("6 workers", lambda: stage.scale(6), "worker", outcomes=1500)
+            play.act("6 workers", lambda: stage.scale(6), "worker", outcomes=600)
+            play.run_out()
         finally:
             cls.deleter.finish()
 

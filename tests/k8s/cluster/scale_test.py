@@ -24,7 +24,8 @@ class ScaleTest(unittest.TestCase):
         cls.stage.build()
         with Play(cls.stage, urls) as cls.play:
             cls.perform()
-            cls.play.finish()
+            cls.play.run_out()
+            cls.play.compare()
         cls.record = cls.play.record
         print("\n".join(cls.record.table()))
         print("the record:", cls.play.save("scale"))
