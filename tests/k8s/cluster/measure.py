@@ -84,7 +84,7 @@ def submit(stage, items):
 
 
 def run(stage, items):
-    """One job: (seconds, CPU seconds by pod, peak bytes by pod, usages)."""
+    """One job: (seconds, CPU seconds by pod, peak bytes by pod, usages, what the gateway says of it)."""
     usages = [Usage(pod) for role in ("coordinator", "gateway", "worker", "database") for pod in stage.pods(role)]
     peak = Peak(usages)
     job = submit(stage, items)
@@ -95,10 +95,10 @@ def run(stage, items):
         return state if state["state"] not in ("READING", "RUNNING") else None
 
     before, begun = [usage.cpu_seconds() for usage in usages], time.monotonic()
-    harness.until(done, "the job to end", PATIENCE_SECONDS)
+    state = harness.until(done, "the job to end", PATIENCE_SECONDS)
     seconds = time.monotonic() - begun
     cpu = [usage.cpu_seconds() - was for usage, was in zip(usages, before)]
-    return seconds, cpu, peak.bytes, usages
+    return seconds, cpu, peak.bytes, usages, state
 
 
 def main():
@@ -122,12 +122,13 @@ def main():
         run(stage, 1000)
         settle_store(stage)
         before = store_bytes(stage)
-        seconds, cpu, peak, usages = run(stage, arguments.items)
+        seconds, cpu, peak, usages, state = run(stage, arguments.items)
         settle_store(stage)
         grown = store_bytes(stage) - before
     finally:
         kube.delete_namespace(NAMESPACE)
-    print(f"{arguments.overlay}: {arguments.items} items in {seconds:.1f} s: {arguments.items / seconds:.0f} items/s")
+    print(f"{arguments.overlay}: {arguments.items} items in {seconds:.1f} s: {arguments.items / seconds:.0f} items/s, "
+          f"{state['fetched_bytes'] / arguments.items:.0f} bytes each; {state['summary']}")
     for usage, used, most in zip(usages, cpu, peak):
         print(f"  {usage.role:12} {used / seconds * 1000:6.0f}m CPU, {used / arguments.items * 1e6:6.0f} us an item, "
               f"{most / 2**20:6.1f} MiB at most")
