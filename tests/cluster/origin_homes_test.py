@@ -15,6 +15,7 @@ import unittest
 sys.path[:0] = ["tests/cluster"]
 import harness  # noqa: E402
 import origins_test  # noqa: E402
+import polite_test  # noqa: E402
 import postgres  # noqa: E402
 
 
@@ -50,7 +51,7 @@ def measure(cluster, urls):
 class OriginHomesTest(unittest.TestCase):
     def test_three_coordinators_seldom_exceed_what_an_origin_allows(self):
         rate, items = 20, 600
-        limited, willing = origins_test.Origin(origins_test.bucket(rate, 20)), origins_test.Origin(lambda _: None)
+        limited, willing = origins_test.Origin(polite_test.bucket(rate, 20)), origins_test.Origin(lambda _: None)
         urls = [limited.url(i) if i % 12 == 0 else willing.url(i) for i in range(12 * items)]
         with cluster_apart() as (cluster, database):
             outcomes, seconds = measure(cluster, urls)
