@@ -150,6 +150,7 @@ Plan MakePlan(uint64_t seed) {
   plan.slow_messages = shape.Chance(0.7) ? 0 : 0.02;
   plan.latency = shape.Between(absl::Microseconds(100), absl::Milliseconds(shape.Chance(0.7) ? 5 : 200));
   plan.commit = shape.Between(absl::Microseconds(100), absl::Milliseconds(shape.Chance(0.8) ? 5 : 300));
+  plan.concurrency = shape.Chance(0.5) ? 0 : static_cast<uint32_t>(shape.Between(1, 32));
 
   Random jobs(seed, kJobs);
   const uint64_t count = jobs.Between(1, 3);

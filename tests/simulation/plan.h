@@ -76,6 +76,7 @@ struct Plan {
   uint32_t workers = 1;
   uint32_t coordinators = 1;
   uint32_t capacity_items = 16;
+  uint32_t concurrency = 0;  // As workers say it; 0: they do not.
   uint32_t chunk_items = 8;
   double skew = 0;           // Rates of the workers' clocks differ from 1 by at most this.
   double repeats = 0;        // Share of messages that come twice.

@@ -168,8 +168,9 @@ Plan Shrink(const Plan& plan, metrics::Registry& metrics) {
 
 std::string Describe(const Plan& plan) {
   std::string text = absl::StrFormat(
-      "seed %d: %d coordinators, %d workers of %d items, chunks of %d, clocks within %.1f %%\n", plan.seed,
-      plan.coordinators, plan.workers, plan.capacity_items, plan.chunk_items, plan.skew * 100);
+      "seed %d: %d coordinators, %d workers of %d items, %d at a time, chunks of %d, clocks within %.1f %%\n",
+      plan.seed, plan.coordinators, plan.workers, plan.capacity_items, plan.concurrency, plan.chunk_items,
+      plan.skew * 100);
   for (const JobPlan& job : plan.jobs) {
     absl::StrAppendFormat(&text, "  %s: %d items in %d shards%s%s%s%s\n", job.id, job.items.size(),
                           job.shards.size(), job.poisoned() ? ", poisoned" : "",

@@ -138,6 +138,7 @@ void WorkerNode::StreamEnded(const Link& link, const absl::Status& status) {
 void WorkerNode::Turn() {
   const absl::Time now = clock_.Boot();
   if (link_ == nullptr && !finished_ && connect_at_ <= now) Connect(now);
+  agent_->SetLoad(world_.plan.concurrency, /*waits_for_origins=*/false);
   agent_->Tick(now);
   DrainOn(now);
   Do(agent_->Take());
