@@ -49,6 +49,8 @@ bool OriginBudget::RanOut() const { return !heard_ || permit_.until <= seen_; }
 uint32_t OriginBudget::Permitted() const {
   if (!heard_) return seen_ >= asked_ + kPatience ? OriginPermit::kWhole : sent_ == 0 ? 1 : 0;
   if (!RanOut()) return permit_.concurrency;
+  // Under an operator's limit what is not permitted is another's.
+  if (permit_.rate > 0) return 0;
   return permit_.sharers > 1 ? std::max(window_.size() / permit_.sharers, 1u) : OriginPermit::kWhole;
 }
 
