@@ -19,7 +19,8 @@
 // Where a coordinator deals budgets out (origin_permit.h), a permit bounds window and pace from outside. Before its first word one
 // request is sent: its answer would not be here sooner, and others who begin with this origin at the same time do as much.
 // Who waits in vain for 0.2 s goes on as if alone. A permit that has run out leaves one part of window and pace for each of
-// those who shared the origin, and nothing where an operator has set a rate: others may have been given it. What was learned goes with the turn, from process to process.
+// those who shared the origin, and nothing where an operator has set a rate: others may have been given it. What was learned
+// goes with the turn, from process to process.
 //
 // Exempt origins (an operator's own) have a window as large as can be and no pace; they too are not asked before the
 // time they named.

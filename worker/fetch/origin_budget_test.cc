@@ -203,6 +203,41 @@ TEST(OriginBudget, ExemptOriginsHaveAllThereIs) {
   EXPECT_TRUE(loop.Start(now + absl::Seconds(5)));
 }
 
+// Whoever dealt the origin out may be gone, and others have been given what this process had.
+TEST(OriginBudget, AsksNothingUnderAnOperatorsRateWithoutAPermit) {
+  OriginBell bell;
+  bell.Answer([] {});
+  const auto budget = std::make_shared<OriginBudget>(512, /*exempt=*/false, "http://a:80", &bell);
+  FakeLoop loop{budget};
+  absl::Time now = absl::FromUnixSeconds(1'000);
+  const auto permit = [&](uint64_t number, double rate) {
+    OriginPermit word;
+    word.number = number;
+    word.concurrency = 2;
+    word.rate = rate;
+    word.sharers = 2;
+    word.until = now + absl::Seconds(2);
+    budget->Keep(word, now);
+  };
+  const auto starts = [&] {
+    now += absl::Seconds(1);
+    const bool started = loop.Start(now);
+    if (started) loop.Answer(now);
+    return started;
+  };
+  permit(1, 50);
+  EXPECT_TRUE(starts());
+  now += absl::Seconds(2);
+  EXPECT_FALSE(starts()) << "it has run out";
+  permit(2, 50);
+  EXPECT_TRUE(starts());
+  budget->Disconnected(now);
+  EXPECT_FALSE(starts());
+  permit(3, 0);
+  budget->Disconnected(now);
+  EXPECT_TRUE(starts()) << "no operator's: one part of it";
+}
+
 TEST(OriginBudgets, OneForAllLoopsAndForgottenInTime) {
   OriginBudgets budgets(64);
   const absl::Time now = absl::FromUnixSeconds(1'000);

@@ -57,9 +57,8 @@ uint32_t OriginBudget::Permitted() const {
 double OriginBudget::PermittedRate() const {
   if (!heard_) return 0;
   if (!RanOut()) return permit_.rate;
-  double rate = permit_.rate;
-  if (pace_.rate() > 0) rate = rate > 0 ? std::min(rate, pace_.rate()) : pace_.rate();
-  return permit_.sharers > 1 || permit_.rate > 0 ? rate / std::max(permit_.sharers, 1u) : 0;
+  // Under an operator's rate nothing is permitted then.
+  return permit_.sharers > 1 ? pace_.rate() / permit_.sharers : 0;
 }
 
 OriginUse::State OriginBudget::State() const {
