@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Lays out the root of one role's image: its programs, what they load, and what that needs, nothing else.
 #
-#   deploy/root.sh ROLE FOLDER PROGRAM...     e.g. deploy/root.sh worker /image/worker bazel-bin/worker/imgfleet-worker
+#   deploy/root.sh FOLDER PROGRAM...     e.g. deploy/root.sh /image/worker bazel-bin/worker/imgfleet-worker
 #
-# deploy/Containerfile copies FOLDER into an empty image; //deploy:root_test runs the programs in one. Debian's folders are used as
+# deploy/Containerfile copies FOLDER into an empty image; //tests/k8s/images:image_test runs the programs in one. Debian's folders are used as
 # they are (/usr merged), so that the loader finds libraries without a cache. What is laid out:
 #   /usr/bin                        the programs, stripped
 #   /usr/lib, /usr/lib64            the loader, and all that it loads for them
@@ -14,9 +14,9 @@
 #   /tmp                            whose content no image has: a place to mount memory or a disk on
 set -euo pipefail
 
-[ $# -ge 3 ] || { sed -n '2,5p' "$0" >&2; exit 2; }
-role=$1 root=$2
-shift 2
+[ $# -ge 2 ] || { sed -n '2,5p' "$0" >&2; exit 2; }
+root=$1
+shift
 fail() { echo "root.sh: $*" >&2; exit 1; }
 [ ! -e "$root" ] || fail "$root is there already"
 umask 022

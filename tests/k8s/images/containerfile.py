@@ -34,7 +34,8 @@ def roots(stages):
         for command in step.split("&&"):
             words = shlex.split(command)
             if words and words[0] == "deploy/root.sh":
-                yield words[1], words[2], ["//" + ":".join(word.removeprefix("bazel-bin/").rsplit("/", 1)) for word in words[3:]]
+                programs = ["//" + ":".join(word.removeprefix("bazel-bin/").rsplit("/", 1)) for word in words[2:]]
+                yield words[1].rpartition("/")[2], words[1], programs
 
 
 def problems(text, containers, version):

@@ -54,7 +54,7 @@ class ImageTest(unittest.TestCase):
         cls.roots, cls.programs = {}, {}
         for role, _, labels in containerfile.roots(STAGES):
             root = cls.roots[role] = os.path.join(cls.folder, role)
-            subprocess.run([TOP / "deploy/root.sh", role, root, *map(path_of, labels)], check=True)
+            subprocess.run([TOP / "deploy/root.sh", root, *map(path_of, labels)], check=True)
             cls.programs[role] = sorted(os.path.basename(path_of(label)) for label in labels)
         able = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "true"], capture_output=True, check=False)
         cls.unable = able.stderr.decode() if able.returncode else ""
